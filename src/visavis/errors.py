@@ -1,0 +1,52 @@
+"""Every error a user can meet.
+
+VisavisError
+├── InputError              something the user gave cannot be used
+│   ├── NoFaceFound         the portrait shows no usable face
+│   └── UnreadableMedia     a file is missing, broken, empty or of an unknown kind
+├── OutputError             the result cannot be written where it was asked for
+├── ModelError              a model cannot be used
+│   ├── UnknownModel        no model has that name
+│   └── WeightsMismatch     a model file is not the one that was published
+└── MissingExtra            an optional package is not installed
+
+Messages say what was given, what is accepted and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+
+class VisavisError(Exception):
+    """Base of all errors raised on purpose; the command line prints its message and exits 1."""
+
+
+class InputError(VisavisError):
+    """Something the user gave cannot be used."""
+
+
+class NoFaceFound(InputError):  # noqa: N818 - reads as what happened
+    """The portrait shows no face that can be animated."""
+
+
+class UnreadableMedia(InputError):  # noqa: N818
+    """A media file is missing, broken, empty or of a kind that cannot be decoded."""
+
+
+class OutputError(VisavisError):
+    """The result cannot be written where it was asked for."""
+
+
+class ModelError(VisavisError):
+    """A model cannot be used."""
+
+
+class UnknownModel(ModelError):  # noqa: N818
+    """No model has that name."""
+
+
+class WeightsMismatch(ModelError):  # noqa: N818
+    """A model file is not the one that was published."""
+
+
+class MissingExtra(VisavisError):  # noqa: N818
+    """An optional package is not installed; the message names the extra."""

@@ -1,0 +1,1 @@
+"""Photograph to a checked, landmarked portrait."""

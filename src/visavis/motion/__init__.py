@@ -1,0 +1,1 @@
+"""Speech features to face and head motion in ARKit's space."""

@@ -1,0 +1,38 @@
+"""A packaged ONNX network as a plain function from named arrays to arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from visavis.hub import asset
+
+
+class Network:
+    """An ONNX file behind one call. Holds weights, never a conversation."""
+
+    def __init__(self, path: str, threads: int = 1) -> None:
+        """Load the ONNX file at ``path`` for the CPU with ``threads`` threads."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Run the network and return its outputs in the order of the file."""
+        outputs: list[NDArray[np.float32]] = self._session.run(None, dict(inputs))
+        return outputs
+
+
+@cache
+def packaged(name: str) -> Network:
+    """Return the packaged network ``name`` (a file name in assets/), loaded once per process."""
+    return Network(str(asset(name)))
