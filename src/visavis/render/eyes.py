@@ -1,0 +1,97 @@
+"""Eyeballs behind the lids: a completed eye texture that turns with the gaze."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from visavis.render.geometry import Box, fill_outside, grid, polygon_mask, smooth_curve, smoothstep
+from visavis.types import FloatArray, ImageArray
+
+_LASH_MARGIN = 0.10  # of the iris radius: pixels at the lids that belong to lashes
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One eye of a portrait.
+
+    ``texture`` (h, w, 3) uint8 over ``box`` shows the eyeball without lids; ``centre`` (2,) and
+    ``radius`` of the iris in px; ``upper`` and ``lower`` are lid contours, ``iris`` its points.
+    """
+
+    box: Box
+    texture: ImageArray
+    centre: FloatArray
+    radius: float
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    iris: tuple[int, ...]
+
+    def draw(self, points: FloatArray) -> tuple[Box, ImageArray, FloatArray]:
+        """Return ``box`` and over it the eyeball (h, w, 3) and its coverage (h, w).
+
+        ``points`` (478, 2) are the moved landmarks in the portrait's own pose.
+        """
+        gaze = points[list(self.iris)].mean(0) - self.centre
+        nodes = grid(self.box)
+        away = np.linalg.norm(nodes - self.centre - gaze, axis=-1) / self.radius
+        weight = smoothstep(away, 3.2, 1.1)[..., None]
+        at = nodes - gaze * weight - (self.box.x, self.box.y)
+        eyeball = cv2.remap(
+            self.texture, at.astype(np.float32), None, cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        opening = np.concatenate([
+            smooth_curve(points[list(self.upper)]), smooth_curve(points[list(self.lower)])[::-1]
+        ])  # fmt: skip
+        mask = cv2.GaussianBlur(polygon_mask(self.box, opening), (3, 3), 0)
+        return self.box, eyeball, mask.astype(np.float32) / 255
+
+
+def make_eye(
+    image: ImageArray,
+    points: FloatArray,
+    upper: tuple[int, ...],
+    lower: tuple[int, ...],
+    iris: tuple[int, ...],
+) -> Eye:
+    """Cut one eye out of ``image`` (h, w, 3) and complete what the lids hide."""
+    ring = points[list(iris), :2].astype(np.float32)
+    centre = ring.mean(0)
+    radius = float(np.linalg.norm(ring[1:] - ring[0], axis=1).mean())
+    contour = points[list(upper + lower), :2].astype(np.float32)
+    box = Box.around(contour, 1.6 * radius, image.shape[1::-1])
+    lids = np.concatenate([
+        smooth_curve(points[list(upper), :2]), smooth_curve(points[list(lower), :2])[::-1]
+    ])  # fmt: skip
+    crop = image[box.slices].astype(np.float32)
+    visible = polygon_mask(box, lids.astype(np.float32)).astype(np.float32) / 255
+    margin = max(1, round(_LASH_MARGIN * radius))
+    visible = cv2.erode(visible, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
+    completed = _complete_iris(crop, visible, centre - (box.x, box.y), radius)
+    texture = np.clip(completed, 0, 255).astype(np.uint8)
+    return Eye(box, texture, centre, radius, upper, lower, iris)
+
+
+def _complete_iris(
+    crop: FloatArray, visible: FloatArray, centre: FloatArray, radius: float
+) -> FloatArray:
+    """Fill hidden iris from its mirror image and hidden eye white from its surroundings."""
+    h, w = visible.shape
+    nodes = grid(Box(0, 0, w, h))
+    away = np.linalg.norm(nodes - centre, axis=-1) / radius
+    in_iris = smoothstep(away, 1.12, 0.98)
+    flipped = nodes.copy()
+    flipped[..., 1] = 2 * centre[1] - nodes[..., 1]
+    mirror = cv2.remap(crop, flipped, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(visible, flipped, None, cv2.INTER_LINEAR, borderValue=0)
+    both = visible + (1 - visible) * in_iris * seen
+    known = (crop * visible[..., None] + mirror * (both - visible)[..., None]) / np.maximum(
+        both, 1e-3
+    )[..., None]
+    white = fill_outside(crop, visible * (1 - smoothstep(away, 1.25, 1.05)))
+    iris = fill_outside(known, both * in_iris)
+    base = white * (1 - in_iris[..., None]) + iris * in_iris[..., None]
+    return (known * both[..., None] + base * (1 - both[..., None])).astype(np.float32)

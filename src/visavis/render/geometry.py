@@ -1,0 +1,161 @@
+"""Fields and meshes on the picture plane: rasterised mesh warps, smooth field inversion, fills.
+
+Positions are pixels (x right, y down). A *field* is a displacement in pixels on a regular grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.types import FloatArray
+
+_SHIFT = 4  # fractional bits of cv2's polygon coordinates
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels: left, top, width, height."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the rectangle."""
+        return slice(self.y, self.y + self.h), slice(self.x, self.x + self.w)
+
+    @staticmethod
+    def around(points: FloatArray, margin: float, size: tuple[int, int]) -> Box:
+        """Return the box of ``points`` (k, 2) widened by ``margin``, inside ``size`` (w, h)."""
+        low = np.floor(points.min(0) - margin).astype(int)
+        high = np.ceil(points.max(0) + margin).astype(int) + 1
+        x0, y0 = np.clip(low, 0, np.array(size) - 2)
+        x1, y1 = np.clip(high, (x0 + 2, y0 + 2), size)
+        return Box(int(x0), int(y0), int(x1 - x0), int(y1 - y0))
+
+
+def grid(box: Box, step: int = 1) -> FloatArray:
+    """Return pixel positions (rows, columns, 2) of every ``step``-th pixel of ``box``."""
+    xs = np.arange(0, box.w, step, dtype=np.float32) + box.x
+    ys = np.arange(0, box.h, step, dtype=np.float32) + box.y
+    return np.stack(np.meshgrid(xs, ys), axis=-1)
+
+
+def smoothstep(x: NDArray[np.floating], low: float, high: float) -> FloatArray:
+    """Return 0 below ``low``, 1 above ``high`` and a smooth ramp between (either order)."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def polygon_mask(box: Box, polygon: FloatArray) -> NDArray[np.uint8]:
+    """Return (h, w) uint8 coverage of ``polygon`` (k, 2) in picture pixels, antialiased."""
+    mask = np.zeros((box.h, box.w), np.uint8)
+    corners = np.round((polygon - (box.x, box.y)) * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, _SHIFT)
+    return mask
+
+
+def smooth_curve(points: FloatArray, per_segment: int = 4) -> FloatArray:
+    """Return a Catmull-Rom curve through ``points`` (k, 2) with ``per_segment`` points each."""
+    p = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    t = (np.arange(per_segment, dtype=np.float32) / per_segment)[:, None]
+    basis = 0.5 * np.concatenate(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1
+    )
+    windows = np.stack([p[i : len(p) - 3 + i] for i in range(4)], 1)  # (k-1, 4, 2)
+    curve = np.einsum("sb,kbd->ksd", basis, windows).reshape(-1, 2)
+    return np.concatenate([curve, points[-1:]]).astype(np.float32)
+
+
+def fill_outside(image: FloatArray, weight: FloatArray) -> FloatArray:
+    """Extend ``image`` (h, w, c) from where ``weight`` (h, w) is 1 to everywhere, smoothly.
+
+    Push-pull: average down a pyramid, then fill each level's gaps from the coarser one.
+    """
+    if min(image.shape[:2]) <= 2:
+        total = max(float(weight.sum()), 1e-6)
+        mean = (image * weight[..., None]).sum((0, 1)) / total
+        return np.broadcast_to(mean, image.shape).astype(np.float32).copy()
+    small_weight = cv2.pyrDown(weight)
+    small = cv2.pyrDown(image * weight[..., None]).reshape(*small_weight.shape, -1)
+    small = small / np.maximum(small_weight, 1e-6)[..., None]
+    coarse = fill_outside(small, np.minimum(small_weight * 4, 1))
+    h, w = weight.shape
+    up = cv2.pyrUp(coarse, dstsize=(w, h)).reshape(h, w, -1)
+    return (image * weight[..., None] + up * (1 - weight[..., None])).astype(np.float32)
+
+
+def refine(field: FloatArray, factor: float, shape: tuple[int, int]) -> FloatArray:
+    """Return ``field`` (r, c, 2) interpolated to ``shape``, its grid ``factor`` times finer."""
+    scale = np.array([[1 / factor, 0, 0], [0, 1 / factor, 0]], np.float64)
+    return cv2.warpAffine(
+        field, scale, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+
+
+def invert_field(field: FloatArray, step: int, rounds: int = 8) -> FloatArray:
+    """Return the backward field of a smooth forward ``field`` (rows, columns, 2) in pixels.
+
+    Solves ``b(y) = -f(y + b(y))`` by damped fixed-point rounds; the grid spacing is ``step``.
+    """
+    rows, columns = field.shape[:2]
+    nodes = grid(Box(0, 0, columns, rows))
+    backward = -field
+    for _ in range(rounds):
+        at = nodes + backward / step
+        sampled = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        backward = 0.3 * backward - 0.7 * sampled
+    return backward
+
+
+@dataclass(frozen=True)
+class WarpMesh:
+    """A triangle mesh over the source picture, rasterised at every ``step``-th pixel of ``box``.
+
+    ``source`` (v, 2) vertices in pixels, ``triangles`` (m, 3); later triangles lie on top.
+    """
+
+    source: FloatArray
+    triangles: NDArray[np.int32]
+    box: Box
+    step: int
+
+    def backward(self, target: FloatArray) -> FloatArray:
+        """Return the field (r, c, 2) over ``box`` from picture pixels to the source picture.
+
+        ``target`` (v, 2) are the moved vertices. Exact inside each triangle, zero off the mesh.
+        """
+        q, p = target[self.triangles], self.source[self.triangles]
+        d1, d2 = q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
+        s1, s2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+        det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+        facing = det * (s1[:, 0] * s2[:, 1] - s1[:, 1] * s2[:, 0])
+        det = np.where(np.abs(det) < 1e-3, 1e-3, det)[:, None]
+        across = (s1 * d2[:, 1:] - s2 * d1[:, 1:]) / det  # d source / d x
+        down = (s2 * d1[:, :1] - s1 * d2[:, :1]) / det  # d source / d y
+        across[:, 0] -= 1
+        down[:, 1] -= 1
+        constant = p[:, 0] - q[:, 0] - across * q[:, 0, :1] - down * q[:, 0, 1:]
+        table = np.zeros((len(q) + 1, 6), np.float32)
+        table[:-1] = np.concatenate([across, down, constant], 1)
+        ids = self._rasterise(q, np.argsort(facing >= 0, kind="stable"))
+        c = table[ids]
+        nodes = grid(self.box, self.step)
+        return c[..., 0:2] * nodes[..., :1] + c[..., 2:4] * nodes[..., 1:] + c[..., 4:6]
+
+    def _rasterise(self, corners: FloatArray, order: NDArray[np.intp]) -> NDArray[np.int32]:
+        """Return (r, c) int32 triangle indices over ``box``, ``m`` where no triangle lies."""
+        shape = (-(-self.box.h // self.step), -(-self.box.w // self.step))
+        ids = np.full(shape, len(corners), np.int32)
+        local = (corners - (self.box.x, self.box.y)) / self.step
+        fixed = np.round(local * (1 << _SHIFT)).astype(np.int32)
+        for i in order.tolist():
+            cv2.fillConvexPoly(ids, fixed[i], i, cv2.LINE_8, _SHIFT)
+        return ids

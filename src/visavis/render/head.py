@@ -1,0 +1,138 @@
+"""The head in three dimensions: turns head, hair and neck of a flat photograph.
+
+Each picture pixel gets a depth (from the landmarks, continued as a rounded skull) and a weight that
+is 1 on head and hair, falls along the neck and is 0 on the shoulders. Turning is then a smooth
+field on a coarse grid, inverted once per frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from visavis.render.geometry import Box, fill_outside, grid, invert_field, smoothstep
+from visavis.render.topology import CHIN_TIP, FACE_OVAL, FOREHEAD
+from visavis.types import FloatArray, Portrait
+
+_PIVOT_DEPTH = 0.55  # of the face height, behind the nose: the top of the spine
+_PIVOT_BELOW_CHIN = -0.18  # of the face height: between mouth and chin
+_NECK_LENGTH = 0.62  # of the face height: where the turning has died out
+_SKULL_SLOPE = 0.45  # depth gained per pixel outside the face
+_BORDER = 0.10  # of the picture size: where a person cut off by the edge is held still
+
+
+@dataclass(frozen=True)
+class Head:
+    """Rigid motion of one portrait's head.
+
+    ``nodes`` (r, c, 2) coarse grid, ``depth`` and ``weight`` (r, c), ``pivot`` (3,) px, ``unit``
+    inter-ocular distance in px.
+    """
+
+    nodes: FloatArray
+    depth: FloatArray
+    weight: FloatArray
+    pivot: FloatArray
+    step: int
+    size: tuple[int, int]
+    unit: float
+
+    def backward(self, rotation: FloatArray, shift: FloatArray, scale: float) -> FloatArray:
+        """Return the coarse field (r, c, 2) from the turned picture back to the unturned one.
+
+        ``rotation`` (3,) pitch, yaw, roll in degrees; ``shift`` (2,) in inter-ocular distances.
+        """
+        flat = np.concatenate([self.nodes, self.depth[..., None]], -1) - self.pivot
+        turned = flat @ rotation_matrix(rotation)[:2].T * scale + self.pivot[:2]
+        forward = (turned + shift * self.unit - self.nodes) * self.weight[..., None]
+        return invert_field(forward.astype(np.float32), self.step)
+
+
+def rotation_matrix(rotation: FloatArray) -> FloatArray:
+    """Return the (3, 3) matrix of pitch, yaw, roll in degrees (signs as in ``types.Motion``)."""
+    pitch, yaw, roll = np.deg2rad(rotation)
+    cp, sp, cy, sy, cr, sr = (
+        np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll),
+    )  # fmt: skip
+    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return (about_z @ about_y @ about_x).astype(np.float32)
+
+
+def make_head(portrait: Portrait) -> Head:
+    """Return the rigid head of ``portrait``, whose image has the final picture size."""
+    h, w = portrait.image.shape[:2]
+    points = portrait.landmarks
+    step = max(4, round(max(w, h) / 72))
+    nodes = grid(Box(0, 0, w + step, h + step), step)
+    face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
+    down = (points[CHIN_TIP, :2] - points[FOREHEAD, :2]) / face_height
+    depth = _skull_depth(points, nodes, face_height)
+    weight = _head_weight(portrait, nodes, face_height, down)
+    pivot_xy = points[CHIN_TIP, :2] + _PIVOT_BELOW_CHIN * face_height * down
+    nose_depth = float(points[:, 2].min())
+    pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * face_height], np.float32)
+    eyes = points[[468, 473], :2]
+    unit = float(np.linalg.norm(eyes[1] - eyes[0]))
+    return Head(nodes, depth, weight, pivot, step, (w, h), unit)
+
+
+def _skull_depth(points: FloatArray, nodes: FloatArray, face_height: float) -> FloatArray:
+    """Return depth (r, c) at ``nodes``: the landmarks' inside the face, a rounded skull outside."""
+    rows, columns = nodes.shape[:2]
+    step = float(nodes[0, 1, 0] - nodes[0, 0, 0])
+    known = np.zeros((rows, columns), np.float32)
+    total = np.zeros((rows, columns), np.float32)
+    at = np.round(points[:468, :2] / step).astype(int)
+    inside = (at >= 0).all(1) & (at < (columns, rows)).all(1)
+    np.add.at(known, (at[inside, 1], at[inside, 0]), 1)
+    np.add.at(total, (at[inside, 1], at[inside, 0]), points[:468, 2][inside])
+    mean = total / np.maximum(known, 1)
+    face = fill_outside(mean[..., None], np.minimum(known, 1))[..., 0]
+    oval = np.round(points[list(FACE_OVAL), :2] / step).astype(np.int32)
+    mask = np.ones((rows, columns), np.uint8)
+    cv2.fillPoly(mask, [oval], 0)
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5) * step
+    reach = 0.5 * face_height
+    skull = face + _SKULL_SLOPE * reach * np.tanh(distance / reach)
+    return cv2.GaussianBlur(skull.astype(np.float32), (0, 0), max(0.04 * face_height / step, 1.0))
+
+
+def _head_weight(
+    portrait: Portrait, nodes: FloatArray, face_height: float, down: FloatArray
+) -> FloatArray:
+    """Return (r, c): 1 where the picture moves with the head, 0 where it stands still."""
+    h, w = portrait.image.shape[:2]
+    rows, columns = nodes.shape[:2]
+    at = nodes.copy()
+    head = cv2.remap(portrait.head_matte, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = (head > 0.5).astype(np.uint8)
+    step = float(nodes[0, 1, 0] - nodes[0, 0, 0])
+    oval = np.round(portrait.landmarks[list(FACE_OVAL), :2] / step).astype(np.int32)
+    cv2.fillPoly(mask, [oval], 1)
+    below_chin = (nodes - portrait.landmarks[CHIN_TIP, :2]) @ down / face_height
+    mask[below_chin > 0.05] = 0
+    distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) * step / face_height
+    weight = smoothstep(distance, _NECK_LENGTH, 0.0)
+    weight = cv2.GaussianBlur(weight, (0, 0), 0.06 * face_height / step)
+    return weight * _border_hold(portrait, nodes)
+
+
+def _border_hold(portrait: Portrait, nodes: FloatArray) -> FloatArray:
+    """Return (r, c): 0 where the person is cut off by the picture's edge, 1 well inside.
+
+    What leaves the picture must not be pulled into it, for there is nothing behind the edge.
+    """
+    h, w = portrait.image.shape[:2]
+    touched = np.zeros((h, w), np.uint8)
+    edge = np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]
+    for side in edge:
+        touched[side] = portrait.matte[side] > 0.5
+    if not touched.any():
+        return np.ones(nodes.shape[:2], np.float32)
+    distance = cv2.distanceTransform(1 - touched, cv2.DIST_L2, 5)
+    at = np.clip(np.round(nodes).astype(int), 0, (w - 1, h - 1))
+    return smoothstep(distance[at[..., 1], at[..., 0]], 0.0, _BORDER * max(w, h))

@@ -1,0 +1,210 @@
+"""The mesh-warp renderer: the photograph's own pixels, moved. CPU only, no weights.
+
+Two maps are composed so that the photograph is sampled once, and stays sharp: the head map (3-D
+turning of head, hair and neck, render/head.py) leads from the frame to the unturned picture, the
+expression map (rasterised landmark mesh) from there to the photograph. Eyeballs and the inside of
+the mouth are drawn in the unturned picture and turned with the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.render.composite import Layers, make_layers, over
+from visavis.render.eyes import Eye, make_eye
+from visavis.render.geometry import Box, WarpMesh, grid, refine
+from visavis.render.head import Head, make_head
+from visavis.render.mouth import Mouth, make_mouth
+from visavis.render.rig import PortraitRig, expression_points, fit_portrait
+from visavis.render.topology import (
+    CHIN_TIP,
+    FACE_OVAL,
+    FOREHEAD,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LEFT_EYE_LOWER,
+    LEFT_EYE_UPPER,
+    LEFT_IRIS,
+    RIGHT_EYE_LOWER,
+    RIGHT_EYE_UPPER,
+    RIGHT_IRIS,
+)
+from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
+
+_RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in face heights, follow
+_MAP_ROWS = 150  # rows of the warp map over the face
+_TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Everything the renderer knows about one portrait at one picture size."""
+
+    image: ImageArray
+    rig: PortraitRig
+    mesh: WarpMesh
+    follow: FloatArray
+    head: Head
+    layers: Layers
+    eyes: tuple[Eye, Eye]
+    mouth: Mouth
+    nodes: FloatArray
+    step: int
+
+
+class MeshWarpRenderer:
+    """Renderer that warps the photograph by its landmark mesh (see the module's first lines)."""
+
+    def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Appearance:
+        """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
+        portrait = resized(portrait, size)
+        points = portrait.landmarks
+        rig = fit_portrait(points)
+        mesh, follow = _make_mesh(rig, points, size)
+        rest = expression_points(rig, np.zeros(len(ARKIT_NAMES), np.float32))
+        face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
+        eyes = (
+            make_eye(portrait.image, points, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS),
+            make_eye(portrait.image, points, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_IRIS),
+        )
+        return Appearance(
+            portrait.image, rig, mesh, follow, make_head(portrait),
+            make_layers(portrait, face_height), eyes, make_mouth(portrait.image, points, rest),
+            grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step), mesh.step,
+        )  # fmt: skip
+
+    def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
+        """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
+        coefficients = motion.coefficients[0]
+        points = expression_points(appearance.rig, coefficients)
+        turned = _turned_nodes(appearance, motion)
+        expression = _expression_field(appearance, points)
+        h, w = appearance.image.shape[:2]
+        nodes = _compose(turned, expression, appearance.mesh)
+        source = refine(nodes, appearance.step, (h, w))
+        warped = cv2.remap(
+            appearance.image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        for eye in appearance.eyes:
+            _overlay(warped, *eye.draw(points), turned, appearance.step)
+        tongue = float(coefficients[_TONGUE_OUT])
+        _overlay(warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, appearance.step)
+        alpha = cv2.remap(
+            appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return over(warped, appearance.layers.plate, alpha)
+
+
+def resized(portrait: Portrait, size: tuple[int, int]) -> Portrait:
+    """Return ``portrait`` at ``size`` (width, height) px, landmarks and mattes included."""
+    h, w = portrait.image.shape[:2]
+    if (w, h) == size:
+        return portrait
+    shrink = size[0] < w
+    how = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+    factor = np.array([size[0] / w, size[1] / h, size[0] / w], np.float32)
+    return Portrait(
+        cv2.resize(portrait.image, size, interpolation=how),
+        portrait.landmarks * factor,
+        cv2.resize(portrait.matte, size, interpolation=cv2.INTER_LINEAR),
+        cv2.resize(portrait.head_matte, size, interpolation=cv2.INTER_LINEAR),
+        portrait.rotation,
+        portrait.warnings,
+    )
+
+
+def _make_mesh(
+    rig: PortraitRig, points: FloatArray, size: tuple[int, int]
+) -> tuple[WarpMesh, FloatArray]:
+    """Return the landmark mesh with rings of skin around it that follow the face less and less.
+
+    The second value (k,) is how much each ring vertex follows its point of the face oval.
+    """
+    oval = points[list(FACE_OVAL), :2]
+    middle = oval.mean(0)
+    outward = oval - middle
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
+    rings = [oval + outward * reach * face_height for reach, _ in _RINGS]
+    source = np.concatenate([points[:, :2], *rings]).astype(np.float32)
+    n = len(FACE_OVAL)
+    circles = [np.array(FACE_OVAL)] + [len(points) + i * n + np.arange(n) for i in range(len(_RINGS))]
+    quads = [
+        np.stack([inner, np.roll(inner, -1), np.roll(outer, -1), outer], 1)
+        for inner, outer in zip(circles[:-1], circles[1:], strict=True)
+    ]
+    q = np.concatenate(quads)
+    holes = _inside_contours(rig.triangles)
+    skin = np.concatenate([q[:, [0, 1, 2]], q[:, [0, 2, 3]], rig.triangles[~holes]])
+    triangles = np.concatenate([rig.triangles[holes], skin])  # skin lies over eyes and mouth
+    box = Box.around(source, 0, size)
+    follow = np.repeat([follow for _, follow in _RINGS], n).astype(np.float32)
+    step = max(1, round(face_height / _MAP_ROWS))
+    return WarpMesh(source, triangles.astype(np.int32), box, step), follow
+
+
+def _inside_contours(triangles: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return (m,) whether a triangle spans the inside of an eye or of the mouth."""
+    contours = (
+        RIGHT_EYE_UPPER + RIGHT_EYE_LOWER,
+        LEFT_EYE_UPPER + LEFT_EYE_LOWER,
+        INNER_UPPER_LIP + INNER_LOWER_LIP,
+    )
+    inside = [np.isin(triangles, contour).all(1) for contour in contours]
+    return np.logical_or.reduce(inside)
+
+
+def _expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:
+    """Return the backward field of the moved landmarks ``points`` (478, 2) over the mesh box."""
+    source = appearance.mesh.source
+    moved = points - source[: len(points)]
+    oval = np.tile(moved[list(FACE_OVAL)], (len(_RINGS), 1))
+    rings = source[len(points) :] + oval * appearance.follow[:, None]
+    return appearance.mesh.backward(np.concatenate([points, rings]).astype(np.float32))
+
+
+def _turned_nodes(appearance: Appearance, motion: Motion) -> FloatArray:
+    """Return where each map node of the frame lies in the unturned picture (r, c, 2)."""
+    head = appearance.head
+    coarse = head.backward(motion.rotation[0], motion.translation[0], float(motion.scale[0]))
+    shape = appearance.nodes.shape[:2]
+    return appearance.nodes + refine(coarse, head.step / appearance.step, shape)
+
+
+def _compose(turned: FloatArray, expression: FloatArray, mesh: WarpMesh) -> FloatArray:
+    """Return source positions (r, c, 2): the expression field looked up at ``turned``."""
+    local = (turned - np.array([mesh.box.x, mesh.box.y], np.float32)) / mesh.step
+    return turned + cv2.remap(
+        expression, local, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+
+
+def _overlay(
+    frame: ImageArray,
+    box: Box,
+    picture: ImageArray,
+    cover: FloatArray,
+    turned: FloatArray,
+    step: int,
+) -> None:
+    """Draw ``picture`` (h, w, 3), given over ``box`` of the unturned picture, into ``frame``.
+
+    ``turned`` (r, c, 2) leads from every ``step``-th frame pixel to the unturned picture.
+    """
+    corner = np.array([box.x, box.y], np.float32)
+    local = turned - corner
+    inside = ((local > -2 * step) & (local < (box.w + 2 * step, box.h + 2 * step))).all(-1)
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(rows):
+        return
+    block = local[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = frame[rows[0] * step : rows[-1] * step + 1, columns[0] * step : columns[-1] * step + 1]
+    at = refine(np.ascontiguousarray(block), step, part.shape[:2])
+    front = cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.remap(cover, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    part[:] = over(front, np.ascontiguousarray(part), alpha)

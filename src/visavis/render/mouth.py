@@ -1,0 +1,228 @@
+"""The inside of the mouth: cavity, tongue, lower and upper teeth, seen through the lips.
+
+Upper teeth stay with the skull, lower teeth and tongue ride on the jaw, and shade deepens towards
+the lips and the corners. Everything is painted once per portrait in the light of its own skin, in a
+local frame (u along the lips, v downwards, origin at the middle of the closed lips), and moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from visavis.render.geometry import Box, polygon_mask, smooth_curve, smoothstep
+from visavis.render.topology import CHEEKS, CHIN, INNER_LOWER_LIP, INNER_UPPER_LIP
+from visavis.types import FloatArray, ImageArray
+
+_EYES_APART_MM = 63.0  # adult mean distance between the pupils: the scale of everything here
+_HALF_WIDTH_MM, _TOP_MM, _BOTTOM_MM = 34.0, 14.0, 46.0  # extent of the painted frame
+_FINE = 4  # oversampling of the painted teeth
+_UPPER_WIDTHS = (8.4, 6.5, 6.4, 5.2, 3.8, 2.6)  # mm as seen from the front, middle outwards
+_UPPER_EDGES = (0.0, -0.7, -0.2, -1.0, -1.9, -2.8)  # biting edges, mm
+_LOWER_WIDTHS = (5.2, 5.6, 5.8, 5.0, 4.0, 3.0)
+_LOWER_EDGES = (0.0, 0.1, -0.2, 0.4, 0.9, 1.4)
+_UPPER_DROP_MM = 1.4  # upper biting edge below the closed lips
+_LOWER_RISE_MM = 0.4  # lower biting edge below the closed lips, behind the upper teeth
+_TOOTH = np.array([226, 214, 196], np.float32)
+_GUM = np.array([168, 92, 90], np.float32)
+_TONGUE = np.array([158, 84, 84], np.float32)
+_CAVITY = np.array([62, 24, 22], np.float32)
+_LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """Painted layers of one mouth, each (h, w, 4) float32 RGBA with colour premultiplied.
+
+    ``frame`` (2, 3) maps local pixels to picture pixels; ``mm`` pixels per millimetre; ``rest``
+    (478, 2) the landmarks of the closed mouth.
+    """
+
+    upper: FloatArray
+    lower: FloatArray
+    tongue: FloatArray
+    cavity: FloatArray
+    frame: FloatArray
+    mm: float
+    rest: FloatArray
+
+    def draw(
+        self, points: FloatArray, tongue_raise: float, size: tuple[int, int]
+    ) -> tuple[Box, ImageArray, FloatArray]:
+        """Return where the mouth is open, what shows there (h, w, 3) and its coverage (h, w).
+
+        ``points`` (478, 2) moved landmarks in the portrait's pose, ``tongue_raise`` 0..1, ``size``
+        of the picture (w, h).
+        """
+        upper = smooth_curve(points[list(INNER_UPPER_LIP)])
+        lower = smooth_curve(points[list(INNER_LOWER_LIP)])
+        opening = np.concatenate([upper, lower[::-1]])
+        box = Box.around(opening, 3, size)
+        mask = cv2.GaussianBlur(polygon_mask(box, opening), (3, 3), 0).astype(np.float32) / 255
+        inside = self._paint(points, tongue_raise) * self._shade(upper, lower)[..., None]
+        place = self.frame.copy()
+        place[:, 2] -= (box.x, box.y)
+        picture = cv2.warpAffine(
+            np.clip(inside, 0, 255).astype(np.uint8), place, (box.w, box.h),
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return box, picture, mask
+
+    def _paint(self, points: FloatArray, tongue_raise: float) -> FloatArray:
+        """Return the unshaded inside (h, w, 3) float32 in the local frame."""
+        chin = list(CHIN)
+        jaw = (points[chin] - self.rest[chin]).mean(0) @ self.frame[:, :2] * 0.92
+        picture = self.cavity
+        lift = np.array([0, -9.0 * self.mm * tongue_raise]) - 0.12 * jaw
+        for layer, shift in ((self.tongue, jaw + lift), (self.lower, jaw), (self.upper, None)):
+            moved = layer if shift is None else _shifted(layer, shift)
+            picture = moved[..., :3] + picture * (1 - moved[..., 3:])
+        return picture
+
+    def _shade(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
+        """Return (h, w) in [0, 1]: shadow of the lips, of the corners and of a small opening."""
+        h, w = self.cavity.shape[:2]
+        rims = [(rim - self.frame[:, 2]) @ self.frame[:, :2] for rim in (upper, lower)]
+        u = np.arange(w, dtype=np.float32)
+        top, bottom = (np.interp(u, rim[:, 0], rim[:, 1]) for rim in rims)
+        v = np.arange(h, dtype=np.float32)[:, None]
+        under_lip = 0.42 + 0.58 * smoothstep((v - top) / self.mm, -0.5, 5.0)
+        above_lip = 0.72 + 0.28 * smoothstep((bottom - v) / self.mm, -0.5, 3.0)
+        left, right = rims[0][0, 0], rims[0][-1, 0]
+        across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
+        corners = 1 - 0.75 * smoothstep(across, 0.35, 1.0)
+        gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
+        return under_lip * above_lip * corners * (0.62 + 0.38 * float(smoothstep(np.array(gap), 0, 9)))
+
+
+def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mouth:
+    """Paint the mouth of one portrait.
+
+    ``image`` (h, w, 3), ``landmarks`` (478, 2+) of the photograph, ``rest`` (478, 2) with the
+    mouth closed.
+    """
+    unit = float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2]))
+    mm = unit / _EYES_APART_MM
+    light = _skin_light(image, landmarks, unit)
+    corners = rest[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
+    along = (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
+    down = np.array([-along[1], along[0]])
+    middle = rest[[13, 14]].mean(0)
+    origin = middle - along * _HALF_WIDTH_MM * mm - down * _TOP_MM * mm
+    frame = np.stack([along, down, origin], axis=1).astype(np.float32)
+    size = (round(2 * _HALF_WIDTH_MM * mm), round((_TOP_MM + _BOTTOM_MM) * mm))
+    upper = _teeth(size, mm, _UPPER_WIDTHS, _UPPER_EDGES, _TOP_MM + _UPPER_DROP_MM, -10.0)
+    lower = _teeth(size, mm, _LOWER_WIDTHS, _LOWER_EDGES, _TOP_MM + _LOWER_RISE_MM, 8.5)
+    lower[..., :3] *= 0.86
+    tint = np.append(light, 1.0)
+    cavity = _cavity(size, mm) * light
+    return Mouth(upper * tint, lower * tint, _tongue(size, mm) * tint, cavity, frame, mm, rest)
+
+
+def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
+    """Return (3,) factors that put the painted colours into the portrait's light."""
+    h, w = image.shape[:2]
+    at = np.clip(np.round(landmarks[list(CHEEKS), :2]).astype(int), 0, (w - 1, h - 1))
+    blurred = cv2.blur(image, (max(3, round(unit * 0.12)),) * 2)
+    brightness = float(blurred[at[:, 1], at[:, 0]].astype(np.float32).max(1).mean())
+    level = float(np.clip(brightness / _LIT_SKIN, 0.35, 1.12))
+    return np.full(3, level, np.float32)
+
+
+def _shifted(layer: FloatArray, shift: FloatArray) -> FloatArray:
+    """Return ``layer`` (h, w, 4) moved by ``shift`` (2,) px, transparent where nothing was."""
+    h, w = layer.shape[:2]
+    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
+    return cv2.warpAffine(layer, move, (w, h), flags=cv2.INTER_LINEAR)
+
+
+def _local_mm(size: tuple[int, int], mm: float) -> tuple[FloatArray, FloatArray]:
+    """Return u (1, w) and v (h, 1) in millimetres from the middle of the closed lips."""
+    u = np.arange(size[0], dtype=np.float32)[None] / mm - _HALF_WIDTH_MM
+    v = np.arange(size[1], dtype=np.float32)[:, None] / mm - _TOP_MM
+    return u, v
+
+
+def _teeth(
+    size: tuple[int, int],
+    mm: float,
+    widths: tuple[float, ...],
+    edges: tuple[float, ...],
+    edge_mm: float,
+    height_mm: float,
+) -> FloatArray:
+    """Paint one row of teeth with its gum; ``height_mm`` < 0 grows up (upper row), > 0 down."""
+    scale = mm * _FINE
+    w, h = size[0] * _FINE, size[1] * _FINE
+    canvas = np.zeros((h, w, 4), np.float32)
+    outline = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    round_x = np.sign(np.cos(outline)) * np.abs(np.cos(outline)) ** 0.55
+    round_y = np.sign(np.sin(outline)) * np.abs(np.sin(outline)) ** 0.45
+    _paint_gum(canvas, scale, sum(widths), edge_mm, height_mm)
+    left = 0.0
+    for width, edge in zip(widths, edges, strict=True):
+        centre_v = edge_mm + edge + height_mm / 2
+        for side in (-1, 1):
+            centre_u = _HALF_WIDTH_MM + side * (left + width / 2)
+            x = (centre_u + round_x * width * 0.485) * scale
+            y = (centre_v + round_y * abs(height_mm) / 2) * scale
+            tooth = np.zeros((h, w), np.uint8)
+            corners = np.round(np.stack([x, y], 1) * 16).astype(np.int32)
+            cv2.fillPoly(tooth, [corners], 255, cv2.LINE_AA, 4)
+            cover = (tooth.astype(np.float32) / 255)[..., None]
+            colour = _tooth_colour(w, h, scale, centre_u, width, edge_mm + edge, height_mm)
+            canvas[..., :3] = colour * cover + canvas[..., :3] * (1 - cover)
+            canvas[..., 3:] = cover + canvas[..., 3:] * (1 - cover)
+        left += width
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(small, (0, 0), max(0.32 * mm, 0.6))
+
+
+def _tooth_colour(
+    w: int, h: int, scale: float, centre_u: float, width: float, edge: float, height: float
+) -> FloatArray:
+    """Return (h, w, 3): a tooth, darker at its sides, at the gum and far from the middle."""
+    u = np.arange(w, dtype=np.float32)[None, :, None] / scale
+    v = np.arange(h, dtype=np.float32)[:, None, None] / scale
+    across = np.clip(np.abs(u - centre_u) / (width / 2), 0, 1)
+    along = np.clip((v - edge) / height, 0, 1)  # 0 at the biting edge, 1 at the gum
+    round_off = 1 - 0.20 * across**3
+    far = np.exp(-(((centre_u - _HALF_WIDTH_MM) / 24.0) ** 2))
+    warm = np.array([1.0, 0.97, 0.90], np.float32) * along + (1 - along)
+    edge_shade = 0.93 + 0.07 * np.clip(along / 0.15, 0, 1) - 0.10 * along**2
+    return _TOOTH * round_off * far * warm * edge_shade
+
+
+def _paint_gum(
+    canvas: FloatArray, scale: float, half_width: float, edge_mm: float, height_mm: float
+) -> None:
+    """Fill ``canvas`` (h, w, 4) in place with gum behind and beyond the roots of the teeth."""
+    h, w = canvas.shape[:2]
+    u = np.abs(np.arange(w, dtype=np.float32)[None] / scale - _HALF_WIDTH_MM)
+    v = np.arange(h, dtype=np.float32)[:, None] / scale
+    along = (v - edge_mm) / height_mm
+    cover = smoothstep(along, 0.18, 0.32) * smoothstep(u, half_width, half_width - 4)
+    shade = 0.55 + 0.45 * smoothstep(along, 0.5, 1.0)
+    canvas[..., :3] = _GUM * (cover * shade)[..., None]
+    canvas[..., 3] = cover
+
+
+def _tongue(size: tuple[int, int], mm: float) -> FloatArray:
+    """Paint a tongue lying behind the lower teeth."""
+    u, v = _local_mm(size, mm)
+    top = 2.0 + 5.0 * (u / 20.0) ** 2
+    cover = smoothstep(v - top, -1.2, 1.2) * smoothstep(np.abs(u), 23, 17)
+    ridge = 1 - 0.16 * np.exp(-((u / 1.6) ** 2)) * smoothstep(v, 1.0, 6.0)
+    shade = (0.62 + 0.38 * smoothstep(v - top, 0.0, 7.0)) * ridge * (1 - 0.25 * (u / 22) ** 2)
+    return np.concatenate(
+        [_TONGUE * (cover * shade)[..., None], cover[..., None]], -1
+    ).astype(np.float32)
+
+
+def _cavity(size: tuple[int, int], mm: float) -> FloatArray:
+    """Paint the dark behind everything, a little lighter towards the floor of the mouth."""
+    u, v = _local_mm(size, mm)
+    glow = 0.35 + 0.65 * smoothstep(v, -2, 24) * np.exp(-((u / 24) ** 2))
+    return (_CAVITY * glow[..., None]).astype(np.float32)
