@@ -1,0 +1,130 @@
+"""Results appear whole or not at all: written beside their place, then moved there in one step.
+
+The hidden temporary file or folder lives in the target's own folder, so that the move is atomic.
+It goes away on every exception, on Ctrl-C, and on the signals that end a program politely.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from visavis.errors import OutputError
+from visavis.media.kinds import shown
+
+_POLITE_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+def output_error(path: str | Path, error: BaseException) -> OutputError:
+    """Return the one-line error for ``path`` that could not be written because of ``error``."""
+    reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+    return OutputError(
+        f"{shown(path)} cannot be written ({reason}). "
+        "Check the folder, its permissions and the free space, or choose another place."
+    )
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Turn a signal into an exception, so that everything is cleaned up on the way out."""
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def polite_endings() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack instead of ending the process on the spot.
+
+    Only in the main thread, and only where nobody else has taken care of the signal.
+    """
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in _POLITE_SIGNALS if hasattr(signal, name)]
+        taken = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _target(path: str | Path) -> Path:
+    """Return ``path`` as an absolute Path whose folder exists and may be written to."""
+    try:
+        place = Path(path).absolute()
+        folder_exists = place.parent.is_dir()
+    except (OSError, ValueError) as error:
+        raise output_error(path, error) from error
+    if not folder_exists:
+        raise OutputError(
+            f"{shown(path)} cannot be written: the folder {shown(place.parent)} does not exist. "
+            "Create it or choose another place."
+        )
+    return place
+
+
+def _hidden_beside(place: Path) -> Path:
+    """Return a fresh hidden name beside ``place`` with the same suffix."""
+    return place.parent / f".visavis-{secrets.token_hex(6)}{place.suffix.lower()}"
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path; what the caller wrote there is moved to ``path`` on success.
+
+    Raises:
+        OutputError: the place cannot be written to.
+    """
+    place = _target(path)
+    if place.exists() and not place.is_file():
+        raise OutputError(f"{shown(path)} is a folder or device. Give the name of a file.")
+    hidden = _hidden_beside(place)
+    with polite_endings():
+        try:
+            hidden.touch(exist_ok=False)
+            yield hidden
+            _flush(hidden)
+            hidden.replace(place)
+        except OSError as error:
+            raise output_error(path, error) from error
+        finally:
+            with suppress(OSError):
+                hidden.unlink()
+
+
+def _flush(file: Path) -> None:
+    """Wait until the contents of ``file`` are on the disk."""
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``path`` on success; ``path`` must be new or empty.
+
+    Raises:
+        OutputError: the place cannot be written to, or holds something already.
+    """
+    place = _target(path)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise OutputError(f"{shown(path)} exists and is not empty. Give the name of a new folder.")
+    hidden = _hidden_beside(place)
+    with polite_endings():
+        try:
+            hidden.mkdir()
+            yield hidden
+            hidden.replace(place)
+        except OSError as error:
+            raise output_error(path, error) from error
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
