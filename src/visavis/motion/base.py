@@ -1,0 +1,41 @@
+"""The motion-model protocol: rows of speech evidence in, frames of face and head motion out."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from visavis.types import Features, Motion, Phase
+
+
+class MotionModel(Protocol):
+    """Turns features into motion. Holds weights, never a conversation.
+
+    The state is a frozen dataclass that can be copied and pickled; randomness is in it. Whatever
+    the cutting of the features into pieces, the frames are the same. After the last piece
+    (``final``) exactly ``ceil(rows * fps / rate)`` frames have come out; frame ``n`` goes with the
+    sound at ``n / fps`` seconds.
+    """
+
+    @property
+    def fps(self) -> int:
+        """Frames per second of the motion."""
+        ...
+
+    @property
+    def look_ahead_samples(self) -> int:
+        """Samples after a frame's instant whose features it needs, beyond those of the features."""
+        ...
+
+    def start(self, seed: int) -> Any:  # noqa: ANN401 - each model has its own state
+        """Return the state of a fresh session."""
+        ...
+
+    def step(
+        self,
+        state: Any,
+        features: Features,
+        phase: Phase,
+        final: bool = False,  # noqa: ANN401
+    ) -> tuple[Any, Motion]:
+        """Take the next rows; return the new state and the frames now known (maybe none)."""
+        ...

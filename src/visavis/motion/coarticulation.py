@@ -1,0 +1,111 @@
+"""From phone evidence around a frame to the shapes of the mouth at that frame.
+
+Targets are blended by dominance functions (Cohen & Massaro 1993) weighted by the posteriors: every
+row of sound near the frame pulls each shape towards its own phone's target. Two constraints then
+hold whatever the blend says: lips meet on p, b, m; the lower lip reaches the teeth on f, v.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from visavis.audio.features import ROWS_PER_SECOND
+from visavis.audio.phones import CLOSED, LABIAL, LEVEL, PHONES, SIZE
+from visavis.motion.visemes import INDEX, OPENING, SHAPES, dominances, kernel, targets
+from visavis.types import FloatArray
+
+ROWS_BEHIND = 16
+ROWS_AHEAD = 10
+WINDOW_ROWS = ROWS_BEHIND + 1 + ROWS_AHEAD
+"""Rows of evidence one frame is made from: 160 ms of past, 100 ms of future."""
+
+_SURE = 0.06
+_JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
+
+
+def silence(rows: int) -> FloatArray:
+    """Return ``rows`` rows of evidence of silence."""
+    values = np.zeros((rows, SIZE), np.float32)
+    values[:, 0] = 1.0
+    values[:, LEVEL] = -50.0
+    return values
+
+
+@cache
+def _offsets_s() -> FloatArray:
+    return (np.arange(-ROWS_BEHIND, ROWS_AHEAD + 1) / ROWS_PER_SECOND).astype(np.float32)
+
+
+@cache
+def _kernels() -> FloatArray:
+    """Return the kernels of all shapes (WINDOW_ROWS, shapes)."""
+    return np.stack([kernel(shape, _offsets_s()) for shape in SHAPES], axis=1)
+
+
+@cache
+def _touch(attack_s: float, hold_s: float, release_s: float) -> FloatArray:
+    """Return how firmly a contact heard at each offset holds at the frame (WINDOW_ROWS,)."""
+    t = _offsets_s()
+    before = 1.0 - (t - hold_s) / attack_s  # the contact is still to come
+    after = 1.0 + (t + hold_s) / release_s  # it is over
+    return np.clip(np.minimum(before, after), 0.0, 1.0).astype(np.float32)
+
+
+def _smoothstep(x: float, low: float, high: float) -> float:
+    """Return 0 below ``low``, 1 above ``high``, smooth between."""
+    t = min(1.0, max(0.0, (x - low) / (high - low)))
+    return t * t * (3.0 - 2.0 * t)
+
+
+def mouth(rows: FloatArray) -> FloatArray:
+    """Return the shapes (shapes,) for the frame at row ROWS_BEHIND of ``rows``.
+
+    ``rows`` (WINDOW_ROWS, SIZE) as audio.phones gives them.
+    """
+    phones = np.maximum(rows[:, : len(PHONES)] - _SURE, 0.0)
+    phones = phones / phones.sum(1, keepdims=True)
+    pull = (phones @ dominances()) * _kernels()
+    wish = (phones @ (dominances() * targets())) * _kernels()
+    shapes = wish.sum(0) / (pull.sum(0) + 1e-6)
+    shapes[OPENING] *= _emphasis(rows)
+    speech = 1.0 - phones[:, 0]
+    shut = _smoothstep(
+        float((_touch(0.05, 0.022, 0.05) * rows[:, CLOSED] * speech).max()), 0.25, 0.6
+    )
+    tuck = _smoothstep(
+        float((_touch(0.05, 0.015, 0.05) * rows[:, LABIAL] * speech).max()), 0.2, 0.7
+    )
+    return _shut_lips(_tuck_lip(shapes, tuck), shut)
+
+
+def _emphasis(rows: FloatArray) -> float:
+    """Return the factor by which loud or soft speech opens the mouth more or less."""
+    near = rows[ROWS_BEHIND - 6 : ROWS_BEHIND + 7, LEVEL]
+    return float(np.clip(0.95 + 0.025 * float(near.max()), 0.6, 1.2))
+
+
+def _tuck_lip(shapes: FloatArray, tuck: float) -> FloatArray:
+    """Bring the lower lip to the upper teeth, ``tuck`` 0..1."""
+    out = shapes.copy()
+    out[_JAW] += tuck * (min(out[_JAW], 0.09) - out[_JAW])
+    out[INDEX["mouthLowerDown"]] *= 1.0 - tuck
+    out[INDEX["mouthFunnel"]] *= 1.0 - 0.7 * tuck
+    out[INDEX["mouthUpperUp"]] = max(out[INDEX["mouthUpperUp"]], 0.14 * tuck)
+    out[INDEX["mouthRollLower"]] = max(out[INDEX["mouthRollLower"]], 0.34 * tuck)
+    return out
+
+
+def _shut_lips(shapes: FloatArray, shut: float) -> FloatArray:
+    """Bring the lips together, ``shut`` 0..1: mouthClose equals jawOpen, nothing parts them."""
+    out = shapes.copy()
+    out[_JAW] += 0.6 * shut * (min(out[_JAW], 0.10) - out[_JAW])
+    out[_CLOSE] = shut * out[_JAW]
+    for name in ("mouthLowerDown", "mouthUpperUp", "tongueOut"):
+        out[INDEX[name]] *= 1.0 - shut
+    out[INDEX["mouthFunnel"]] *= 1.0 - 0.9 * shut
+    out[INDEX["mouthPucker"]] *= 1.0 - 0.3 * shut
+    for name, amount in (("mouthPress", 0.16), ("mouthRollLower", 0.12), ("mouthRollUpper", 0.08)):
+        out[INDEX[name]] = max(out[INDEX[name]] * (1.0 - shut), amount * shut)
+    return out
