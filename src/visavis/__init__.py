@@ -1,3 +1,68 @@
-"""Visavis: one portrait and a voice become a person who speaks to you."""
+"""Visavis: one portrait and a voice become a person who speaks to you.
+
+>>> import visavis
+>>> visavis.animate("portrait.jpg", "speech.wav", "out.mp4")  # doctest: +SKIP
+
+Names are loaded when they are first used, so that importing the package costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visavis.animator import Animator
+    from visavis.api import Result, animate, frames, load, open_portrait
+    from visavis.errors import InputError, NoFaceFound, OutputError, VisavisError
+    from visavis.types import Audio, Frame, Motion, Phase, Portrait
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Animator",
+    "Audio",
+    "Frame",
+    "InputError",
+    "Motion",
+    "NoFaceFound",
+    "OutputError",
+    "Phase",
+    "Portrait",
+    "Result",
+    "VisavisError",
+    "animate",
+    "frames",
+    "load",
+    "open_portrait",
+]
+
+_HOMES = {
+    "Animator": "animator",
+    "Result": "api",
+    "animate": "api",
+    "frames": "api",
+    "load": "api",
+    "open_portrait": "api",
+    "InputError": "errors",
+    "NoFaceFound": "errors",
+    "OutputError": "errors",
+    "VisavisError": "errors",
+    "Audio": "types",
+    "Frame": "types",
+    "Motion": "types",
+    "Phase": "types",
+    "Portrait": "types",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    """Import the home of public ``name`` on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'visavis' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"visavis.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return [*__all__, "__version__"]

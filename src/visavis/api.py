@@ -1,0 +1,312 @@
+"""The calls of the README: ``animate`` in one line, and the same by hand.
+
+``animate`` plays a recording through ``Animator.step`` piece by piece, as a live session does, and
+writes each frame as it comes: offline is live played fast, in bounded memory.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from visavis.animator import Animator, MotionAnimator, Prepared, frame_count
+from visavis.audio.features import FeatureExtractor
+from visavis.audio.phones import PhoneRecognizer
+from visavis.errors import InputError
+from visavis.faces.framing import cut, fitted, head_and_shoulders
+from visavis.faces.portrait import make_portrait
+from visavis.hub import ASSETS
+from visavis.media.image import read_image
+from visavis.media.read import Trim, open_audio
+from visavis.media.write import FrameWriter, open_writer
+from visavis.motion.base import MotionModel
+from visavis.motion.files import read_motion, write_motion
+from visavis.motion.filters import resample
+from visavis.motion.rules import RuleMotion
+from visavis.render.base import Renderer
+from visavis.render.mesh_warp import MeshWarpRenderer
+from visavis.timing import Stopwatch
+from visavis.types import (
+    MOTION_FPS,
+    SAMPLE_RATE,
+    Audio,
+    FloatArray,
+    Frame,
+    ImageArray,
+    Motion,
+    Phase,
+    Portrait,
+)
+
+DEMO_PORTRAIT = ASSETS / "demo_portrait.webp"
+DEMO_SPEECH = ASSETS / "demo_speech.flac"
+
+CROP_SIZE = 512
+"""Side in pixels of a head-and-shoulders picture unless ``size`` says otherwise."""
+LONGEST = 3840
+"""Longest side of a whole photograph unless ``size`` says otherwise."""
+PIECE = SAMPLE_RATE // 5
+"""Samples handed to the animator at a time; any number gives the same frames."""
+
+Picture = str | Path | ImageArray | Portrait
+Sound = str | Path | tuple[FloatArray, int]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """How far ``animate`` is: ``frames`` of ``total`` (None: not known), and how fast it goes."""
+
+    frames: int
+    total: int | None
+    realtime_factor: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ``animate`` made: ``frames`` pictures of ``size`` (width, height) in ``path``.
+
+    ``elapsed_s`` counts everything from opening the portrait to closing the file;
+    ``realtime_factor`` is seconds of video made per second. ``warnings`` are for people to read.
+    """
+
+    path: str
+    frames: int
+    fps: int
+    size: tuple[int, int]
+    elapsed_s: float
+    warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Length of the video."""
+        return self.frames / self.fps
+
+    @property
+    def realtime_factor(self) -> float:
+        """Seconds of video made per second; above 1 is faster than real time."""
+        return self.seconds / self.elapsed_s
+
+
+def load(*, fps: int = MOTION_FPS) -> MotionAnimator:
+    """Return the packaged animator: phones from sound, motion by rule, mesh warp.
+
+    It holds weights only: one serves any number of portraits and sessions.
+
+    Raises:
+        InputError: ``fps`` is not a whole number from 1 to 240.
+    """
+    check_whole("fps", fps, 1, 240)
+    return MotionAnimator(*parts(), fps)
+
+
+def parts() -> tuple[FeatureExtractor, MotionModel, Renderer]:
+    """Return the packaged parts of the animator: what hears, what moves, what draws."""
+    return PhoneRecognizer(), RuleMotion(), MeshWarpRenderer()
+
+
+def open_portrait(picture: Picture, face: int | None = None) -> Portrait:
+    """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
+
+    ``face`` chooses among several, counted from 1 as ``inspect`` numbers them.
+
+    Raises:
+        UnreadableMedia: not a picture.
+        NoFaceFound: it shows no face that can be animated.
+    """
+    if isinstance(picture, Portrait):
+        return picture
+    if not isinstance(picture, np.ndarray):
+        return make_portrait(read_image(picture), face)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(
+            f"The portrait is an array of {picture.dtype} with shape {picture.shape}. "
+            "Give (height, width, 3) RGB uint8."
+        )
+    return make_portrait(picture, face)
+
+
+def frames(
+    portrait: Picture,
+    audio: Sound,
+    *,
+    size: int | None = None,
+    fps: int = MOTION_FPS,
+    seed: int = 0,
+    crop: bool = True,
+) -> Iterator[Frame]:
+    """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
+    animator = load(fps=fps)
+    prepared = animator.prepare(*_framed(open_portrait(portrait), size, crop))
+    with _sound_file(audio) as sound, _scene(animator, prepared, sound, None, None, seed) as scene:
+        yield from scene.frames
+
+
+def animate(  # noqa: PLR0913 - reads as the command line does
+    portrait: Picture,
+    audio: Sound | None,
+    out: str | Path,
+    *,
+    size: int | None = None,
+    fps: int = MOTION_FPS,
+    seed: int = 0,
+    crop: bool = True,
+    trim: Trim | None = None,
+    face: int | None = None,
+    motion: str | Path | None = None,
+    motion_out: str | Path | None = None,
+    progress: Callable[[Tick], None] | None = None,
+) -> Result:
+    """Write a video of ``portrait`` speaking ``audio`` to ``out``.
+
+    Args:
+        portrait: a path, an (h, w, 3) RGB uint8 array, or a ``Portrait``.
+        audio: a recording, a video with sound, or (samples, rate) with samples (n,) or
+            (n, channels) float in [-1, 1]; None if ``motion`` is given.
+        out: .mp4, .mov, .mkv, .webm, .gif, a folder for PNGs, ``-`` for raw frames.
+        size: side of the square in pixels (512), or the longest side without ``crop`` (the
+            photograph's own, at most 3840). Even.
+        fps: frames per second.
+        seed: equal seeds give equal videos.
+        crop: a square of head and shoulders, or the whole photograph.
+        trim: start and end in seconds of the part of ``audio`` to use; end None: to the end.
+        face: which face, counted from 1 by size, if there are several.
+        motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
+        motion_out: where to write the motion as well.
+        progress: called after each piece of about 0.2 s.
+
+    Raises:
+        InputError: an argument cannot be used; NoFaceFound and UnreadableMedia are among these.
+        OutputError: ``out`` or ``motion_out`` cannot be written.
+    """
+    watch = Stopwatch()
+    check_whole("seed", seed, 0, 2**63 - 1)
+    animator = load(fps=fps)
+    opened = open_portrait(portrait, face)
+    prepared = animator.prepare(*_framed(opened, size, crop))
+    with _sound_file(audio) as sound, ExitStack() as stack:
+        scene = stack.enter_context(_scene(animator, prepared, sound, trim, motion, seed))
+        writer = stack.enter_context(open_writer(out, prepared.size, fps, sound, trim))
+        played = _written(scene, writer, watch, progress, keep=motion_out is not None)
+        if motion_out is not None:
+            write_motion(motion_out, Motion.concatenate(played))
+    warnings = (*opened.warnings, *scene.warnings)
+    return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Frames to come, how many (None: not known), and warnings that may grow meanwhile."""
+
+    frames: Iterator[Frame]
+    total: int | None
+    fps: int
+    warnings: list[str]
+
+
+@contextmanager
+def _scene(
+    animator: MotionAnimator,
+    prepared: Prepared,
+    sound: Path | None,
+    trim: Trim | None,
+    motion: str | Path | None,
+    seed: int,
+) -> Iterator[_Scene]:
+    """Open what moves the face: a motion file if there is one, or else speech."""
+    fps = animator.fps
+    if motion is not None:
+        script = resample(read_motion(motion), fps)
+        moments = (script[i : i + 1] for i in range(len(script)))
+        drawn = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
+        yield _Scene(drawn, len(script), fps, [])
+    elif sound is not None:
+        with open_audio(sound, trim) as reader:
+            samples = reader.duration_samples
+            total = None if samples is None else frame_count(samples, fps)
+            spoken_frames = spoken(animator, prepared, reader.chunks(PIECE), seed)
+            yield _Scene(spoken_frames, total, fps, reader.warnings)
+    else:
+        raise InputError("There is no sound to speak. Give a recording, or a motion file.")
+
+
+def spoken(
+    animator: Animator, prepared: Prepared, pieces: Iterable[FloatArray], seed: int
+) -> Iterator[Frame]:
+    """Play ``pieces`` of sound through the animator, as a live session does."""
+    state = animator.start(prepared, seed)
+    for piece in pieces:
+        state, new = animator.step(state, Audio(piece), Phase.SPEAKING)
+        yield from new
+    state, new = animator.step(state, Audio(np.zeros(0, np.float32)), Phase.SPEAKING, final=True)
+    yield from new
+
+
+def _written(
+    scene: _Scene,
+    writer: FrameWriter,
+    watch: Stopwatch,
+    progress: Callable[[Tick], None] | None,
+    keep: bool,
+) -> list[Motion]:
+    """Write all frames of ``scene``; return their motion if it is to be kept."""
+    played = []
+    for frame in scene.frames:
+        writer.write(frame.image)
+        if keep:
+            played.append(frame.motion)
+        if progress is not None:
+            factor = writer.frames / scene.fps / watch.elapsed_s()
+            progress(Tick(writer.frames, scene.total, factor))
+    return played
+
+
+def _framed(portrait: Portrait, size: int | None, crop: bool) -> tuple[Portrait, tuple[int, int]]:
+    """Return the part of ``portrait`` to show and its (width, height) in pixels."""
+    if size is not None:
+        check_whole("size", size, 64, 4096)
+        if size % 2:
+            raise InputError(f"size {size} is odd; video needs even sides. Use {size + 1}.")
+    if crop:
+        side = size or CROP_SIZE
+        return cut(portrait, head_and_shoulders(portrait)), (side, side)
+    height, width = portrait.image.shape[:2]
+    return portrait, fitted(width, height, size or LONGEST)
+
+
+def check_whole(name: str, value: int, low: int, high: int) -> None:
+    """Refuse anything but a whole number from ``low`` to ``high``."""
+    if not isinstance(value, (int, np.integer)) or not low <= value <= high:
+        raise InputError(f"{name} {value!r} is not a whole number from {low} to {high}.")
+
+
+@contextmanager
+def _sound_file(sound: Sound | None) -> Iterator[Path | None]:
+    """Give the path of ``sound``; samples in memory become a WAV file for as long as needed."""
+    if not isinstance(sound, tuple):
+        yield None if sound is None else Path(sound)
+        return
+    samples, rate = np.atleast_2d(np.asarray(sound[0], np.float32).T).T, sound[1]
+    if samples.ndim != 2 or not 1 <= samples.shape[1] <= 8 or not len(samples):
+        raise InputError(
+            f"The sound is an array of shape {np.shape(sound[0])}. "
+            "Give (samples, rate) with samples (n,) or (n, channels), n > 0."
+        )
+    check_whole("rate", rate, 8_000, 192_000)
+    levels = np.round(np.clip(np.nan_to_num(samples), -1, 1) * 32_767).astype("<i2")
+    with TemporaryDirectory(prefix="visavis-") as folder:
+        path = Path(folder) / "sound.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setparams((samples.shape[1], 2, rate, len(samples), "NONE", ""))
+            file.writeframes(levels.tobytes())
+        yield path
+
+
+def inspect(portrait: str | Path, picture: str | Path, face: int | None = None) -> list[str]:
+    """Draw what is found in ``portrait`` to ``picture`` and return it in words, a line each."""
+    ...

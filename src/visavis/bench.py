@@ -1,0 +1,310 @@
+"""How fast this machine is: the whole path, sound in to encoded frame out.
+
+What is counted:
+
+- *throughput*: a WAV file is decoded, heard, moved, drawn, encoded (H.264 + AAC) and closed, as
+  ``visavis animate`` does; opening the portrait is stated apart as ``prepare_ms``. ``stages_ms``
+  is milliseconds per frame spent inside each stage by the calling thread; the encoder's own threads
+  work beside it.
+- *first frame*: speech is pushed live, 40 ms at a time, into a fresh session. The clock runs from
+  the arrival of the last sample that the first frame needs to that frame's encoded packet (H.264,
+  no delay). The samples themselves take ``look_ahead_ms`` to arrive: that is not computing time.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
+
+from visavis.animator import MotionAnimator, Prepared
+from visavis.api import (
+    DEMO_PORTRAIT,
+    DEMO_SPEECH,
+    PIECE,
+    check_whole,
+    load,
+    open_portrait,
+    parts,
+    spoken,
+)
+from visavis.audio.features import FeatureExtractor
+from visavis.errors import ModelError
+from visavis.faces.framing import cut, head_and_shoulders
+from visavis.machine import cpu_name, cpu_threads, peak_mb, resident_mb
+from visavis.media.encode import to_bt709
+from visavis.media.read import open_audio
+from visavis.media.write import open_writer
+from visavis.motion.base import MotionModel
+from visavis.render.base import Renderer
+from visavis.timing import Stopwatch, percentile
+from visavis.types import (
+    SAMPLE_RATE,
+    Audio,
+    Features,
+    FloatArray,
+    ImageArray,
+    Motion,
+    Phase,
+    Portrait,
+)
+
+LIVE_PIECE = SAMPLE_RATE // 25
+"""Samples pushed at a time by a live source: 40 ms."""
+
+
+class TimedFeatures:
+    """A feature extractor whose steps are counted as stage ``features``."""
+
+    def __init__(self, inner: FeatureExtractor, watch: Stopwatch) -> None:
+        """Time ``inner`` with ``watch``."""
+        self._inner = inner
+        self._watch = watch
+        self.rate = inner.rate
+        self.size = inner.size
+        self.look_ahead_samples = inner.look_ahead_samples
+
+    def start(self) -> Any:  # noqa: ANN401
+        """Return the inner state of a fresh stream."""
+        return self._inner.start()
+
+    def step(self, state: Any, audio: Audio, final: bool = False) -> tuple[Any, Features]:  # noqa: ANN401
+        """Step the inner extractor."""
+        with self._watch.stage("features"):
+            return self._inner.step(state, audio, final)
+
+
+class TimedMotion:
+    """A motion model whose steps are counted as stage ``motion``."""
+
+    def __init__(self, inner: MotionModel, watch: Stopwatch) -> None:
+        """Time ``inner`` with ``watch``."""
+        self._inner = inner
+        self._watch = watch
+        self.fps = inner.fps
+        self.look_ahead_samples = inner.look_ahead_samples
+
+    def start(self, seed: int) -> Any:  # noqa: ANN401
+        """Return the inner state of a fresh session."""
+        return self._inner.start(seed)
+
+    def step(
+        self,
+        state: Any,  # noqa: ANN401
+        features: Features,
+        phase: Phase,
+        final: bool = False,
+    ) -> tuple[Any, Motion]:
+        """Step the inner model."""
+        with self._watch.stage("motion"):
+            return self._inner.step(state, features, phase, final)
+
+
+class TimedRenderer:
+    """A renderer whose pictures are counted as stage ``render``."""
+
+    def __init__(self, inner: Renderer, watch: Stopwatch) -> None:
+        """Time ``inner`` with ``watch``."""
+        self._inner = inner
+        self._watch = watch
+
+    def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Any:  # noqa: ANN401
+        """Return the inner appearance."""
+        return self._inner.prepare(portrait, size)
+
+    def draw(self, appearance: Any, motion: Motion) -> ImageArray:  # noqa: ANN401
+        """Draw with the inner renderer."""
+        with self._watch.stage("render"):
+            return self._inner.draw(appearance, motion)
+
+
+def _timed(watch: Stopwatch, fps: int) -> MotionAnimator:
+    """Return the packaged animator with every part timed by ``watch``."""
+    features, motion, renderer = parts()
+    return MotionAnimator(
+        TimedFeatures(features, watch),
+        TimedMotion(motion, watch),
+        TimedRenderer(renderer, watch),
+        fps,
+    )
+
+
+def _speech() -> FloatArray:
+    """Return the embedded voice (n,) at ``SAMPLE_RATE``."""
+    with open_audio(DEMO_SPEECH) as reader:
+        return np.concatenate(list(reader.chunks()))
+
+
+@contextmanager
+def _recording(seconds: int) -> Iterator[Path]:
+    """Give a WAV file of ``seconds`` seconds of the embedded voice, again and again."""
+    levels = (_speech() * 32_767).astype("<i2")
+    second = [levels[i : i + SAMPLE_RATE] for i in range(0, len(levels), SAMPLE_RATE)]
+    with TemporaryDirectory(prefix="visavis-") as folder:
+        path = Path(folder) / "speech.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+            missing = seconds * SAMPLE_RATE
+            for piece in cycle(second):
+                file.writeframes(piece[:missing].tobytes())
+                missing -= min(len(piece), missing)
+                if not missing:
+                    break
+        yield path
+
+
+def _throughput(animator: MotionAnimator, watch: Stopwatch, size: int, seconds: int) -> _Run:
+    """Make a video of ``seconds`` seconds of speech with ``animator``, timed by ``watch``."""
+    prepared = animator.prepare(_demo(), (size, size))
+    resident: list[float] = []
+    with _recording(seconds) as sound:
+        out, begin_s = sound.with_suffix(".mp4"), watch.elapsed_s()
+        with (
+            open_audio(sound) as reader,
+            open_writer(out, (size, size), animator.fps, sound) as writer,
+        ):
+            for frame in spoken(animator, prepared, reader.chunks(PIECE), seed=0):
+                with watch.stage("encode"):
+                    writer.write(frame.image)
+                if writer.frames % (10 * animator.fps) == 0:
+                    resident.append(resident_mb())
+        return _Run(writer.frames, watch.elapsed_s() - begin_s, resident)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """``frames`` made in ``elapsed_s``; ``resident_mb`` every ten seconds of video."""
+
+    frames: int
+    elapsed_s: float
+    resident_mb: list[float]
+
+
+def _first_frames(animator: MotionAnimator, size: int, starts: int) -> list[float]:
+    """Return the computing time in ms of the first encoded frame for ``starts`` live starts."""
+    prepared = animator.prepare(_demo(), (size, size))
+    speech = _speech()
+    delays = []
+    for seed in range(starts + 1):  # the first one warms the caches and is not counted
+        begin = (seed * 7919) % (len(speech) // 2)
+        delays.append(_first_frame_ms(animator, prepared, speech[begin:], seed))
+    return delays[1:]
+
+
+def _first_frame_ms(
+    animator: MotionAnimator, prepared: Prepared, speech: FloatArray, seed: int
+) -> float:
+    """Push ``speech`` live; return the ms from the decisive 40 ms to the first encoded packet."""
+    encoder = _live_encoder(prepared.size, animator.fps)
+    state, colours = animator.start(prepared, seed), VideoReformatter()
+    for begin in range(0, len(speech), LIVE_PIECE):
+        watch = Stopwatch()
+        piece = Audio(speech[begin : begin + LIVE_PIECE])
+        state, frames = animator.step(state, piece, Phase.SPEAKING)
+        for frame in frames[:1]:
+            picture = to_bt709(colours, frame.image)
+            picture.pts = 0
+            if encoder.encode(picture):
+                return watch.elapsed_s() * 1000
+    raise ModelError("The animator gave no frame for several seconds of sound.")
+
+
+def _live_encoder(size: tuple[int, int], fps: int) -> VideoCodecContext:
+    """Return an H.264 encoder that holds no frame back."""
+    encoder = VideoCodecContext.create("libx264", "w")
+    encoder.width, encoder.height = size
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, fps)
+    encoder.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
+    encoder.open()
+    return encoder
+
+
+def _demo() -> Portrait:
+    """Return the embedded portrait, framed as ``animate`` does."""
+    portrait = open_portrait(DEMO_PORTRAIT)
+    return cut(portrait, head_and_shoulders(portrait))
+
+
+def measure(
+    *, size: int = 512, fps: int = 25, seconds: int = 20, starts: int = 20, soak_minutes: int = 0
+) -> dict[str, Any]:
+    """Return all figures, ready for JSON; ``soak_minutes`` adds a long run that watches memory.
+
+    Raises:
+        InputError: a figure asked for is out of range.
+    """
+    check_whole("size", size, 64, 4096)
+    check_whole("seconds", seconds, 1, 3600)
+    check_whole("starts", starts, 1, 1000)
+    animator = load(fps=fps)
+    watch = Stopwatch()
+    _demo()
+    open_ms = watch.elapsed_s() * 1000
+    watch = Stopwatch()
+    animator.prepare(_demo(), (size, size))
+    delays = _first_frames(animator, size, starts)
+    watch = Stopwatch()
+    run = _throughput(_timed(watch, fps), watch, size, seconds)
+    stages = {name: round(ms, 2) for name, ms in watch.stages_ms(run.frames).items()}
+    figures: dict[str, Any] = {
+        "frames_per_s": round(run.frames / run.elapsed_s, 1),
+        "realtime_factor": round(run.frames / fps / run.elapsed_s, 2),
+        "first_frame_ms_p50": round(percentile(delays, 50), 1),
+        "first_frame_ms_p95": round(percentile(delays, 95), 1),
+        "look_ahead_ms": animator.window * 1000 / SAMPLE_RATE,
+        "peak_rss_mb": round(peak_mb()),
+        "stages_ms": stages,
+        "size": size,
+        "fps": fps,
+        "frames": run.frames,
+        "starts": starts,
+        "open_portrait_ms": round(open_ms),
+        "cpu_threads": cpu_threads(),
+        "cpu": cpu_name(),
+    }
+    return figures | (_soak(fps, size, soak_minutes) if soak_minutes else {})
+
+
+def _soak(fps: int, size: int, minutes: int) -> dict[str, Any]:
+    """Run for ``minutes`` minutes of sound; return memory after 10 s of video and at the end."""
+    watch = Stopwatch()
+    run = _throughput(_timed(watch, fps), watch, size, minutes * 60)
+    return {
+        "soak_minutes": minutes,
+        "soak_rss_start_mb": round(run.resident_mb[0], 1),
+        "soak_rss_end_mb": round(run.resident_mb[-1], 1),
+        "soak_rss_peak_mb": round(max(run.resident_mb), 1),
+        "soak_realtime_factor": round(run.frames / fps / run.elapsed_s, 2),
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Return ``figures`` for people."""
+    f = figures
+    lines = [
+        f"{f['cpu']}, {f['cpu_threads']} threads",
+        f"{f['size']}x{f['size']} at {f['fps']} fps, {f['frames']} frames, sound in to file closed",
+        f"speed       {f['frames_per_s']:8.1f} frames/s, {f['realtime_factor']:.2f} x real time",
+        *(f"  {name:<10}{ms:8.2f} ms a frame" for name, ms in f["stages_ms"].items()),
+        f"first frame {f['first_frame_ms_p50']:8.1f} ms p50, {f['first_frame_ms_p95']:.1f} ms p95, "
+        f"{f['starts']} starts, after {f['look_ahead_ms']:.0f} ms of look-ahead",
+        f"portrait    {f['open_portrait_ms']:8.0f} ms to open and check",
+        f"memory      {f['peak_rss_mb']:8.0f} MB at most",
+    ]
+    if "soak_minutes" in f:
+        lines.append(
+            f"soak        {f['soak_minutes']} min of sound: {f['soak_rss_start_mb']:.0f} MB "
+            f"after 10 s, {f['soak_rss_end_mb']:.0f} MB at the end"
+        )
+    return "\n".join(lines)

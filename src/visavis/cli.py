@@ -1,0 +1,268 @@
+"""The commands, each a short call into the library: what people and scripts type.
+
+Everything for people goes to the standard error stream or to the terminal; a command's data (raw
+frames, the JSON line that ends ``bench`` and ``doctor``) goes to the standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+
+import typer
+
+from visavis.errors import InputError, VisavisError
+
+if TYPE_CHECKING:
+    from visavis.api import Result, Tick
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or a request to terminate."""
+
+app = typer.Typer(
+    name="visavis",
+    help="One portrait and a voice become a person who speaks to you.",
+    epilog="Any command takes --debug, which shows the traceback of an unexpected error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; errors become one line, and exit code 1 (2: wrong usage)."""
+    is_debug = "--debug" in sys.argv[1:]
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        app(arguments, prog_name="visavis")
+    except VisavisError as error:
+        if is_debug:
+            raise
+        _fail(str(error))
+    except Exception as error:  # noqa: BLE001 - the border to people
+        if is_debug:
+            raise
+        _fail(
+            f"unexpected {type(error).__name__}: {error}. This is a defect of Visavis: "
+            "please report it with what the same command prints with --debug."
+        )
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave through all ``with`` blocks, so that no half-written file stays; later signals wait."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(INTERRUPTED)
+
+
+def _fail(message: str) -> NoReturn:
+    """Print ``message`` as one line on the standard error stream and exit with code 1."""
+    typer.echo(f"visavis: error: {' '.join(message.split())}", err=True)
+    raise SystemExit(1)
+
+
+def _show_version(is_asked: bool) -> None:
+    """Print the version and exit."""
+    if is_asked:
+        from visavis import __version__
+
+        typer.echo(f"visavis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """One portrait and a voice become a person who speaks to you."""
+
+
+def _trim(text: str | None) -> tuple[float, float | None] | None:
+    """Return START:END in seconds as two numbers; either may be left out.
+
+    Raises:
+        InputError: not two numbers with a colon between them.
+    """
+    if text is None:
+        return None
+    start, colon, end = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError(text)
+        return float(start or 0), float(end) if end else None
+    except ValueError as error:
+        raise InputError(
+            f"--trim {text!r} is not START:END in seconds; write for example --trim 1.5:8 or :8."
+        ) from error
+
+
+@contextmanager
+def _progress_bar(is_quiet: bool) -> Iterator[Callable[[Tick], None] | None]:
+    """Show a bar with the real-time factor on the standard error stream while frames are made."""
+    if is_quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:.0f} frames"),
+        TextColumn("{task.fields[factor]:.1f} x real time"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, factor=0.0)
+
+        def show(tick: Tick) -> None:
+            bar.update(task, completed=tick.frames, total=tick.total, factor=tick.realtime_factor)
+
+        yield show
+
+
+@app.command()
+def animate(  # noqa: PLR0913 - one argument per option
+    portrait: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads the annotation on Python 3.10
+        typer.Argument(help="A photograph: JPEG, PNG, WebP, HEIC, TIFF …", show_default=False),
+    ] = None,
+    audio: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(help="A recording, or a video whose sound is used.", show_default=False),
+    ] = None,
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", help="OUT.mp4, .webm, .gif, a folder for PNGs, or - for raw."),
+    ] = "out.mp4",
+    size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Pixels: side of the square; longest side with --full-frame."),
+    ] = None,
+    fps: Annotated[int, typer.Option(help="Frames per second.")] = 25,
+    seed: Annotated[int, typer.Option(help="Another seed, other blinks and head motion.")] = 0,
+    crop: Annotated[
+        bool,
+        typer.Option("--crop/--full-frame", help="Head and shoulders, or the whole photograph."),
+    ] = True,
+    trim: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="START:END of the recording in seconds.", show_default=False),
+    ] = None,
+    face: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Which face, counted from 1 as `visavis inspect` shows them."),
+    ] = None,
+    motion: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Play this motion file (CSV, JSON, npz) instead of speech."),
+    ] = None,
+    motion_out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also write the motion: .csv (Live Link Face), .json or .npz."),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Use the embedded portrait, voice.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Make a video of PORTRAIT speaking AUDIO."""
+    from visavis import api
+
+    if demo:
+        portrait, audio = portrait or str(api.DEMO_PORTRAIT), audio or str(api.DEMO_SPEECH)
+    if portrait is None or (audio is None and motion is None):
+        raise InputError(
+            "animate needs a portrait and a recording: visavis animate PORTRAIT AUDIO -o OUT.mp4 "
+            "(or --demo, or --motion FILE instead of a recording)."
+        )
+    with _progress_bar(quiet) as progress:
+        result = api.animate(
+            portrait,
+            audio,
+            out,
+            size=size,
+            fps=fps,
+            seed=seed,
+            crop=crop,
+            trim=_trim(trim),
+            face=face,
+            motion=motion,
+            motion_out=motion_out,
+            progress=progress,
+        )
+    if not quiet:
+        _report(result)
+
+
+def _report(result: Result) -> None:
+    """Tell people, on the standard error stream, what was made and how fast."""
+    for warning in result.warnings:
+        typer.echo(f"visavis: note: {warning}", err=True)
+    width, height = result.size
+    typer.echo(
+        f"{result.path}: {result.seconds:.1f} s of video, {width}x{height} at {result.fps} fps, "
+        f"made in {result.elapsed_s:.1f} s ({result.realtime_factor:.1f} x real time)",
+        err=True,
+    )
+
+
+@app.command()
+def inspect(
+    portrait: Annotated[str, typer.Argument(help="A photograph.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--out", help="Where the picture goes. Default: NAME_inspected.png."),
+    ] = None,
+    face: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Which face, counted from 1 by size."),
+    ] = None,
+) -> None:
+    """Show the faces, landmarks and pose found in PORTRAIT, and whether it is good enough."""
+    from visavis import api
+
+    place = out or Path(f"{Path(portrait).stem}_inspected.png")
+    for line in api.inspect(portrait, place, face):
+        typer.echo(line)
+    typer.echo(f"picture: {place}")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON only.")] = False,
+) -> None:
+    """Tell what this machine can run."""
+    from visavis.doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([finding.__dict__ for finding in findings]))
+    for finding in findings if not as_json else []:
+        typer.echo(f"{'ok  ' if finding.is_ok else 'FAIL'}  {finding.subject}: {finding.text}")
+    if not all(finding.is_ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    size: Annotated[int, typer.Option(help="Side of the square picture in pixels.")] = 512,
+    fps: Annotated[int, typer.Option(help="Frames per second.")] = 25,
+    seconds: Annotated[int, typer.Option(help="Seconds of sound for the throughput.")] = 20,
+    starts: Annotated[int, typer.Option(help="Live starts for the first-frame delay.")] = 20,
+    soak: Annotated[int, typer.Option(help="Also run this many minutes and watch memory.")] = 0,
+) -> None:
+    """Measure the whole path, sound in to encoded frame out; the last line is JSON."""
+    from visavis.bench import measure, table
+
+    figures = measure(size=size, fps=fps, seconds=seconds, starts=starts, soak_minutes=soak)
+    typer.echo(table(figures))
+    typer.echo(json.dumps(figures))

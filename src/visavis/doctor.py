@@ -1,0 +1,140 @@
+"""What this machine can run: versions, encoders, model files, places to write, speed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from av.codec import Codec, codecs_available
+
+from visavis.api import DEMO_PORTRAIT, load, open_portrait
+from visavis.errors import ModelError, VisavisError
+from visavis.hub import asset, manifest
+from visavis.machine import cpu_name, cpu_threads
+from visavis.timing import Stopwatch
+from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio
+
+PACKAGES = ("numpy", "opencv-python-headless", "av", "onnxruntime", "soxr", "pillow", "pillow-heif")
+MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif"}
+ENCODERS = {
+    "libx264": "mp4, mov, mkv",
+    "aac": "mp4 sound",
+    "libvpx-vp9": "webm",
+    "libopus": "webm sound",
+    "gif": "gif",
+}
+EXTRAS = {
+    "train": ("torch", "safetensors", "onnx", "scipy"),
+    "live": ("aiortc", "fastapi", "uvicorn"),
+    "neural": ("torch", "safetensors", "huggingface_hub"),
+    "scale": ("ray",),
+}
+"""Optional packages by extra; none of them is needed for `animate`."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: ``is_ok`` is False only if it keeps `animate` from working."""
+
+    subject: str
+    text: str
+    is_ok: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at everything that ``animate`` needs; nothing is left behind."""
+    return [
+        _system(),
+        *(_package(name) for name in PACKAGES),
+        _encoders(),
+        _models(),
+        *(_writable(name, Path(place)) for name, place in _places().items()),
+        *(_extra(name, parts) for name, parts in EXTRAS.items()),
+        _speed(),
+    ]
+
+
+def _system() -> Finding:
+    """Name Python, the system and the processor."""
+    text = (
+        f"Python {platform.python_version()}, {platform.system()} {platform.release()} "
+        f"{platform.machine()}, {cpu_name()}, {cpu_threads()} threads"
+    )
+    return Finding("system", text)
+
+
+def _package(name: str) -> Finding:
+    """Name the version of a package that the plain install needs."""
+    try:
+        return Finding(name, version(name))
+    except PackageNotFoundError:
+        # Another distribution may serve the same module (opencv-python for the headless one).
+        module = {"opencv-python-headless": "cv2", "pillow": "PIL"}.get(
+            name, name.replace("-", "_")
+        )
+        is_there = importlib.util.find_spec(module) is not None
+        text = "from another distribution" if is_there else "missing; pip install visavis again"
+        return Finding(name, text, is_there)
+
+
+def _encoders() -> Finding:
+    """Tell which encoders FFmpeg has here."""
+    missing = [name for name in ENCODERS if not _can_encode(name)]
+    if not missing:
+        return Finding("encoders", ", ".join(ENCODERS))
+    text = ", ".join(f"{name} missing (no {ENCODERS[name]})" for name in missing)
+    return Finding("encoders", f"{text}; pip install --force-reinstall av", False)
+
+
+def _can_encode(name: str) -> bool:
+    """Tell whether FFmpeg has the encoder ``name``."""
+    return name in codecs_available and Codec(name, "w").is_encoder
+
+
+def _models() -> Finding:
+    """Check every packaged file against its published SHA-256."""
+    try:
+        names = [asset(name).name for name in manifest()]
+    except ModelError as error:
+        return Finding("models", str(error), False)
+    return Finding("models", f"{len(names)} packaged files verified")
+
+
+def _places() -> dict[str, str]:
+    """Name the folders that are written to."""
+    return {"temporary folder": tempfile.gettempdir(), "this folder": "."}
+
+
+def _writable(name: str, place: Path) -> Finding:
+    """Tell whether ``place`` can be written to."""
+    is_ok = os.access(place, os.W_OK)
+    return Finding(name, f"{place.resolve()} {'is' if is_ok else 'is not'} writable", is_ok)
+
+
+def _extra(name: str, parts: tuple[str, ...]) -> Finding:
+    """Tell whether the packages of an extra are there; they are optional."""
+    missing = [part for part in parts if importlib.util.find_spec(part) is None]
+    found = "installed" if not missing else f"not installed (optional; {', '.join(missing)})"
+    return Finding(f"extra [{name}]", found)
+
+
+def _speed() -> Finding:
+    """Animate two seconds of noise at 512x512 and estimate what the machine can do."""
+    try:
+        animator = load()
+        prepared = animator.prepare(open_portrait(DEMO_PORTRAIT), (512, 512))
+        state = animator.start(prepared)
+        noise = np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE).astype(np.float32) * 0.1
+        watch = Stopwatch()
+        _, frames = animator.step(state, Audio(noise), final=True)
+        rate = len(frames) / watch.elapsed_s()
+    except VisavisError as error:
+        return Finding("speed", str(error), False)
+    verdict = "real time" if rate > MOTION_FPS else "slower than real time"
+    return Finding("speed", f"about {rate:.0f} frames/s at 512x512 before encoding: {verdict}")

@@ -1,0 +1,191 @@
+"""The tests that every animator must pass: toy parts and the packaged ones, one table."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visavis.animator import Animator, MotionAnimator, Prepared, frame_count
+from visavis.types import SAMPLE_RATE, Audio, Features, Frame, ImageArray, Motion, Phase, Portrait
+
+ROW = SAMPLE_RATE // 25
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Samples not yet turned into a row."""
+
+    tail: np.ndarray
+
+
+class Loudness:
+    """One row a motion frame: the mean level of its 40 ms, known when they have been heard."""
+
+    rate = 25
+    size = 1
+    look_ahead_samples = ROW
+
+    def start(self) -> Heard:
+        return Heard(np.zeros(0, np.float32))
+
+    def step(self, state: Heard, audio: Audio, final: bool = False) -> tuple[Heard, Features]:
+        buffer = np.concatenate([state.tail, audio.samples])
+        missing = -len(buffer) % ROW if final else 0
+        buffer = np.concatenate([buffer, np.zeros(missing, np.float32)])
+        whole = len(buffer) // ROW
+        rows = np.abs(buffer[: whole * ROW]).reshape(whole, ROW)
+        values = np.array([[row.mean()] for row in rows], np.float32).reshape(whole, 1)
+        return Heard(buffer[whole * ROW :]), Features(values, self.rate)
+
+
+class Jaw:
+    """The jaw follows the loudness, trembling by the seed; the state is the generator's counter."""
+
+    fps = 25
+    look_ahead_samples = 0
+
+    def start(self, seed: int) -> tuple[int, int]:
+        return seed, 0
+
+    def step(
+        self, state: tuple[int, int], features: Features, phase: Phase, final: bool = False
+    ) -> tuple[tuple[int, int], Motion]:
+        seed, count = state
+        motion = Motion.rest(len(features))
+        for i in range(len(features)):
+            tremble = np.random.default_rng([seed, count + i]).random() * 0.1
+            motion.coefficients[i, 24] = features.values[i, 0] + tremble
+        return (seed, count + len(features)), motion
+
+
+class Plain:
+    """A picture of one colour: the jaw."""
+
+    def prepare(self, portrait: Portrait, size: tuple[int, int]) -> tuple[int, int]:
+        return size
+
+    def draw(self, appearance: tuple[int, int], motion: Motion) -> ImageArray:
+        width, height = appearance
+        level = np.clip(motion.coefficients[0, 24] * 255, 0, 255)
+        return np.full((height, width, 3), level, np.uint8)
+
+
+def portrait() -> Portrait:
+    image = np.zeros((24, 16, 3), np.uint8)
+    matte = np.zeros((24, 16), np.float32)
+    return Portrait(image, np.zeros((478, 3), np.float32), matte, matte, np.zeros(3, np.float32))
+
+
+def toy(fps: int) -> tuple[MotionAnimator, Prepared]:
+    animator = MotionAnimator(Loudness(), Jaw(), Plain(), fps)
+    return animator, animator.prepare(portrait())
+
+
+@pytest.fixture(params=[25, 30, 60, 24, 12, 10], ids="toy-{}-fps".format)
+def case(request: pytest.FixtureRequest) -> tuple[Animator, Prepared]:
+    return toy(request.param)
+
+
+def sound(samples: int, seed: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    knots = np.arange(0, samples + 4000, 4000)
+    loudness = np.interp(np.arange(samples), knots, rng.random(len(knots)) ** 2)
+    return (rng.standard_normal(samples) * loudness * 0.3).astype(np.float32)
+
+
+def play(
+    animator: Animator, prepared: Prepared, pieces: list[np.ndarray], seed: int = 0
+) -> list[Frame]:
+    state = animator.start(prepared, seed)
+    frames: list[Frame] = []
+    for i, piece in enumerate(pieces):
+        state, new = animator.step(state, Audio(piece), Phase.SPEAKING, i == len(pieces) - 1)
+        frames += new
+    return frames
+
+
+def assert_same(a: list[Frame], b: list[Frame]) -> None:
+    assert [f.index for f in a] == [f.index for f in b]
+    for x, y in zip(a, b, strict=True):
+        assert np.array_equal(x.image, y.image), f"frame {x.index} differs"
+
+
+CASES = pytest.mark.parametrize("fps", [25, 30, 60, 24])
+
+
+@CASES
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(0, 20_000), max_size=12))
+def test_any_cutting_of_the_sound_gives_the_same_frames(fps: int, cuts: list[int]) -> None:
+    animator, prepared = toy(fps)
+    samples = sound(20_000)
+    pieces = np.split(samples, sorted(cuts))
+    assert_same(play(animator, prepared, [samples]), play(animator, prepared, pieces))
+
+
+def test_two_interleaved_sessions_equal_two_alone(case: tuple[Animator, Prepared]) -> None:
+    animator, prepared = case
+    sounds = [sound(16_000, 1), sound(16_000, 2)]
+    alone = [play(animator, prepared, [s], seed) for seed, s in enumerate(sounds)]
+    states: list[Any] = [animator.start(prepared, 0), animator.start(prepared, 1)]
+    together: list[list[Frame]] = [[], []]
+    for start in range(0, 16_000, 1600):
+        for k in (0, 1):
+            piece = Audio(sounds[k][start : start + 1600])
+            states[k], new = animator.step(states[k], piece, Phase.SPEAKING, start == 14_400)
+            together[k] += new
+    for a, b in zip(alone, together, strict=True):
+        assert_same(a, b)
+
+
+def test_idling_grows_nothing(case: tuple[Animator, Prepared]) -> None:
+    animator, prepared = case
+    state = animator.start(prepared)
+    silence = Audio(np.zeros(SAMPLE_RATE, np.float32))
+    sizes = []
+    for _ in range(30):
+        state, _frames = animator.step(state, silence, Phase.IDLE)
+        sizes.append(len(pickle.dumps(state)))
+    assert max(sizes[2:]) - min(sizes[2:]) < 600, sizes
+
+
+@pytest.mark.parametrize("samples", [0, 1, 639, 640, 641, 8000, 15_999, 16_000, 16_001])
+def test_the_frame_count_is_exact(case: tuple[Animator, Prepared], samples: int) -> None:
+    animator, prepared = case
+    frames = play(animator, prepared, [sound(samples)])
+    assert len(frames) == frame_count(samples, animator.fps) == -(-samples * animator.fps // 16_000)
+    assert [f.index for f in frames] == list(range(len(frames)))
+
+
+def test_the_seed_decides(case: tuple[Animator, Prepared]) -> None:
+    animator, prepared = case
+    one, again, other = (play(animator, prepared, [sound(9000)], seed) for seed in (4, 4, 5))
+    assert_same(one, again)
+    assert any(not np.array_equal(a.image, b.image) for a, b in zip(one, other, strict=True))
+
+
+def test_other_rates_meet_the_motion_at_shared_instants() -> None:
+    slow, prepared = toy(25)
+    fast, _ = toy(50)
+    samples = sound(16_000)
+    a, b = play(slow, prepared, [samples]), play(fast, prepared, [samples])
+    for x, y in zip(a, b[::2], strict=True):
+        assert np.array_equal(x.image, y.image)
+
+
+def test_a_frame_comes_no_later_than_the_window_says(case: tuple[Animator, Prepared]) -> None:
+    animator, prepared = case
+    state, frames = animator.start(prepared), []
+    samples = sound(32_000)
+    for start in range(0, 32_000, 80):
+        state, new = animator.step(state, Audio(samples[start : start + 80]))
+        frames += new
+        heard = start + 80 - animator.window
+        due = max(0, heard * animator.fps // SAMPLE_RATE + 1) if heard >= 0 else 0
+        assert len(frames) >= due
