@@ -28,6 +28,7 @@ class Eye:
     upper: tuple[int, ...]
     lower: tuple[int, ...]
     iris: tuple[int, ...]
+    lash_colour: tuple[float, float, float]
 
     def draw(self, points: FloatArray) -> tuple[Box, ImageArray, FloatArray]:
         """Return ``box`` and over it the eyeball (h, w, 3) and its coverage (h, w).
@@ -43,11 +44,29 @@ class Eye:
             self.texture, at.astype(np.float32), None, cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        opening = np.concatenate([
-            smooth_curve(points[list(self.upper)]), smooth_curve(points[list(self.lower)])[::-1]
-        ])  # fmt: skip
-        mask = cv2.GaussianBlur(polygon_mask(self.box, opening), (3, 3), 0)
-        return self.box, eyeball, mask.astype(np.float32) / 255
+        upper, lower = smooth_curve(points[list(self.upper)]), smooth_curve(points[list(self.lower)])
+        opening = polygon_mask(self.box, np.concatenate([upper, lower[::-1]]))
+        cover = cv2.GaussianBlur(opening, (3, 3), 0).astype(np.float32) / 255
+        return self.box, *self._draw_lashes(eyeball, cover, upper, lower)
+
+    def _draw_lashes(
+        self, eyeball: ImageArray, cover: FloatArray, upper: FloatArray, lower: FloatArray
+    ) -> tuple[ImageArray, FloatArray]:
+        """Draw the line of lashes that nearly closed lids show into ``eyeball`` and ``cover``."""
+        gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
+        strength = float(smoothstep(np.array(gap), 1.0, 0.2))
+        if strength == 0:
+            return eyeball, cover
+        line = np.zeros(cover.shape, np.uint8)
+        corners = np.round((upper[2:-2] - (self.box.x, self.box.y)) * 16).astype(np.int32)
+        width = max(1, round(0.3 * self.radius))
+        cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, 4)
+        lashes = cv2.GaussianBlur(line, (0, 0), 0.12 * self.radius + 0.3).astype(np.float32)
+        alpha = lashes * (strength * 0.85 / 255)
+        below = np.array(self.lash_colour, np.float32)
+        total = alpha + cover * (1 - alpha)
+        share = (alpha / np.maximum(total, 1e-3))[..., None]
+        return (below * share + eyeball * (1 - share)).astype(np.uint8), total
 
 
 def make_eye(
@@ -72,7 +91,10 @@ def make_eye(
     visible = cv2.erode(visible, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
     completed = _complete_iris(crop, visible, centre - (box.x, box.y), radius)
     texture = np.clip(completed, 0, 255).astype(np.uint8)
-    return Eye(box, texture, centre, radius, upper, lower, iris)
+    edge = np.clip(np.round(lids - (box.x, box.y)).astype(int), 0, (box.w - 1, box.h - 1))
+    rim = crop[edge[:, 1], edge[:, 0]]
+    dark = rim[np.argsort(rim.sum(1))[: max(1, len(rim) // 4)]].mean(0)
+    return Eye(box, texture, centre, radius, upper, lower, iris, tuple(dark.tolist()))
 
 
 def _complete_iris(

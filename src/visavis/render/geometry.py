@@ -119,11 +119,13 @@ def invert_field(field: FloatArray, step: int, rounds: int = 8) -> FloatArray:
 class WarpMesh:
     """A triangle mesh over the source picture, rasterised at every ``step``-th pixel of ``box``.
 
-    ``source`` (v, 2) vertices in pixels, ``triangles`` (m, 3); later triangles lie on top.
+    ``source`` (v, 2) vertices in pixels, ``triangles`` (m, 3); the first ``holes`` of them span eyes
+    and mouth and lie below the others.
     """
 
     source: FloatArray
     triangles: NDArray[np.int32]
+    holes: int
     box: Box
     step: int
 
@@ -136,7 +138,7 @@ class WarpMesh:
         d1, d2 = q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
         s1, s2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
         det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
-        facing = det * (s1[:, 0] * s2[:, 1] - s1[:, 1] * s2[:, 0])
+        facing = det * (s1[:, 0] * s2[:, 1] - s1[:, 1] * s2[:, 0]) > 0
         det = np.where(np.abs(det) < 1e-3, 1e-3, det)[:, None]
         across = (s1 * d2[:, 1:] - s2 * d1[:, 1:]) / det  # d source / d x
         down = (s2 * d1[:, :1] - s1 * d2[:, :1]) / det  # d source / d y
@@ -145,7 +147,10 @@ class WarpMesh:
         constant = p[:, 0] - q[:, 0] - across * q[:, 0, :1] - down * q[:, 0, 1:]
         table = np.zeros((len(q) + 1, 6), np.float32)
         table[:-1] = np.concatenate([across, down, constant], 1)
-        ids = self._rasterise(q, np.argsort(facing >= 0, kind="stable"))
+        stretch = np.abs(across).sum(1) + np.abs(down).sum(1)
+        stretch[~facing] = np.inf
+        stretch[: self.holes] = np.inf
+        ids = self._rasterise(q, np.argsort(-stretch, kind="stable"))
         c = table[ids]
         nodes = grid(self.box, self.step)
         return c[..., 0:2] * nodes[..., :1] + c[..., 2:4] * nodes[..., 1:] + c[..., 4:6]

@@ -12,20 +12,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from visavis.render.composite import Layers, make_layers, over
 from visavis.render.eyes import Eye, make_eye
-from visavis.render.geometry import Box, WarpMesh, grid, refine
+from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
 from visavis.render.head import Head, make_head
 from visavis.render.mouth import Mouth, make_mouth
-from visavis.render.rig import PortraitRig, expression_points, fit_portrait
+from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig, place
 from visavis.render.topology import (
     CHIN_TIP,
     FACE_OVAL,
     FOREHEAD,
-    INNER_LOWER_LIP,
-    INNER_UPPER_LIP,
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
     LEFT_IRIS,
@@ -63,9 +60,9 @@ class MeshWarpRenderer:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
         portrait = resized(portrait, size)
         points = portrait.landmarks
-        rig = fit_portrait(points)
+        rig = fit_portrait(load_rig(), points)
         mesh, follow = _make_mesh(rig, points, size)
-        rest = expression_points(rig, np.zeros(len(ARKIT_NAMES), np.float32))
+        rest = _expression_points(rig, np.zeros(len(ARKIT_NAMES), np.float32))
         face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
         eyes = (
             make_eye(portrait.image, points, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS),
@@ -80,7 +77,7 @@ class MeshWarpRenderer:
     def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
         coefficients = motion.coefficients[0]
-        points = expression_points(appearance.rig, coefficients)
+        points = _expression_points(appearance.rig, coefficients)
         turned = _turned_nodes(appearance, motion)
         expression = _expression_field(appearance, points)
         h, w = appearance.image.shape[:2]
@@ -139,24 +136,21 @@ def _make_mesh(
         for inner, outer in zip(circles[:-1], circles[1:], strict=True)
     ]
     q = np.concatenate(quads)
-    holes = _inside_contours(rig.triangles)
-    skin = np.concatenate([q[:, [0, 1, 2]], q[:, [0, 2, 3]], rig.triangles[~holes]])
-    triangles = np.concatenate([rig.triangles[holes], skin])  # skin lies over eyes and mouth
+    holes = [rig.rig.eye_triangles, rig.rig.mouth_triangles]
+    skin = [q[:, [0, 1, 2]], q[:, [0, 2, 3]], rig.rig.triangles]  # lies over eyes and mouth
+    triangles = np.concatenate(holes + skin)
     box = Box.around(source, 0, size)
     follow = np.repeat([follow for _, follow in _RINGS], n).astype(np.float32)
+    ring = source[len(points) :]
+    to_edge = np.minimum(ring, np.array(size) - ring).min(1) / face_height
+    follow *= smoothstep(to_edge, 0.0, 0.08)  # nothing beyond the picture may be pulled into it
     step = max(1, round(face_height / _MAP_ROWS))
-    return WarpMesh(source, triangles.astype(np.int32), box, step), follow
+    return WarpMesh(source, triangles.astype(np.int32), sum(map(len, holes)), box, step), follow
 
 
-def _inside_contours(triangles: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return (m,) whether a triangle spans the inside of an eye or of the mouth."""
-    contours = (
-        RIGHT_EYE_UPPER + RIGHT_EYE_LOWER,
-        LEFT_EYE_UPPER + LEFT_EYE_LOWER,
-        INNER_UPPER_LIP + INNER_LOWER_LIP,
-    )
-    inside = [np.isin(triangles, contour).all(1) for contour in contours]
-    return np.logical_or.reduce(inside)
+def _expression_points(rig: PortraitRig, coefficients: FloatArray) -> FloatArray:
+    """Return the landmarks (478, 2) px under ``coefficients`` (52,), in the portrait's own pose."""
+    return place(rig, express(rig, coefficients), Motion.rest(1))[:, :2]
 
 
 def _expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from visavis.render.geometry import Box, polygon_mask, smooth_curve, smoothstep
+from visavis.render.geometry import Box, smooth_curve, smoothstep
 from visavis.render.topology import CHEEKS, CHIN, INNER_LOWER_LIP, INNER_UPPER_LIP
 from visavis.types import FloatArray, ImageArray
 
@@ -23,12 +23,12 @@ _UPPER_WIDTHS = (8.4, 6.5, 6.4, 5.2, 3.8, 2.6)  # mm as seen from the front, mid
 _UPPER_EDGES = (0.0, -0.7, -0.2, -1.0, -1.9, -2.8)  # biting edges, mm
 _LOWER_WIDTHS = (5.2, 5.6, 5.8, 5.0, 4.0, 3.0)
 _LOWER_EDGES = (0.0, 0.1, -0.2, 0.4, 0.9, 1.4)
-_UPPER_DROP_MM = 1.4  # upper biting edge below the closed lips
-_LOWER_RISE_MM = 0.4  # lower biting edge below the closed lips, behind the upper teeth
+_UPPER_DROP_MM = 2.2  # upper biting edge below the closed lips
+_LOWER_DROP_MM = 2.4  # lower biting edge below the closed lips, behind the upper teeth
 _TOOTH = np.array([226, 214, 196], np.float32)
 _GUM = np.array([168, 92, 90], np.float32)
 _TONGUE = np.array([158, 84, 84], np.float32)
-_CAVITY = np.array([62, 24, 22], np.float32)
+_CAVITY = np.array([92, 40, 36], np.float32)
 _LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
 
 
@@ -37,7 +37,8 @@ class Mouth:
     """Painted layers of one mouth, each (h, w, 4) float32 RGBA with colour premultiplied.
 
     ``frame`` (2, 3) maps local pixels to picture pixels; ``mm`` pixels per millimetre; ``rest``
-    (478, 2) the landmarks of the closed mouth.
+    (478, 2) the landmarks of the closed mouth; ``seam`` the strength of a painted lip line, for
+    photographs with parted lips that have none.
     """
 
     upper: FloatArray
@@ -47,6 +48,7 @@ class Mouth:
     frame: FloatArray
     mm: float
     rest: FloatArray
+    seam: float
 
     def draw(
         self, points: FloatArray, tongue_raise: float, size: tuple[int, int]
@@ -56,24 +58,38 @@ class Mouth:
         ``points`` (478, 2) moved landmarks in the portrait's pose, ``tongue_raise`` 0..1, ``size``
         of the picture (w, h).
         """
-        upper = smooth_curve(points[list(INNER_UPPER_LIP)])
-        lower = smooth_curve(points[list(INNER_LOWER_LIP)])
-        opening = np.concatenate([upper, lower[::-1]])
-        box = Box.around(opening, 3, size)
-        mask = cv2.GaussianBlur(polygon_mask(box, opening), (3, 3), 0).astype(np.float32) / 255
-        inside = self._paint(points, tongue_raise) * self._shade(upper, lower)[..., None]
+        rims = [
+            (smooth_curve(points[list(lip)]) - self.frame[:, 2]) @ self.frame[:, :2]
+            for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP)
+        ]
+        h, w = self.cavity.shape[:2]
+        corners = np.array([[0, 0], [w, 0], [0, h], [w, h]], np.float32)
+        box = Box.around(corners @ self.frame[:, :2].T + self.frame[:, 2], 0, size)
+        inside = self._paint(points, tongue_raise) * self._shade(*rims)[..., None]
         place = self.frame.copy()
         place[:, 2] -= (box.x, box.y)
-        picture = cv2.warpAffine(
-            np.clip(inside, 0, 255).astype(np.uint8), place, (box.w, box.h),
-            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        return box, picture, mask
+        layers = (np.clip(inside, 0, 255).astype(np.uint8), self._cover(*rims))
+        edges = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)
+        picture, cover = (
+            cv2.warpAffine(layer, place, (box.w, box.h), flags=cv2.INTER_LINEAR, borderMode=edge)
+            for layer, edge in zip(layers, edges, strict=True)
+        )
+        return box, picture, cover
+
+    def _cover(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
+        """Return (h, w) in [0, 1]: what the lips leave open, and the shadow line where they meet."""
+        h, w = self.cavity.shape[:2]
+        v = np.arange(h, dtype=np.float32)[:, None]
+        top, bottom, between = _openings(upper, lower, w)
+        gap = bottom - top
+        opened = np.clip(v - top + 0.5, 0, 1) * np.clip(bottom - v + 0.5, 0, 1) * np.clip(gap, 0, 1)
+        line = np.exp(-(((v - (top + bottom) / 2) / (0.7 * self.mm)) ** 2))
+        return (np.maximum(opened, self.seam * line) * between).astype(np.float32)
 
     def _paint(self, points: FloatArray, tongue_raise: float) -> FloatArray:
         """Return the unshaded inside (h, w, 3) float32 in the local frame."""
         chin = list(CHIN)
-        jaw = (points[chin] - self.rest[chin]).mean(0) @ self.frame[:, :2] * 0.92
+        jaw = (points[chin] - self.rest[chin]).mean(0) @ self.frame[:, :2]
         picture = self.cavity
         lift = np.array([0, -9.0 * self.mm * tongue_raise]) - 0.12 * jaw
         for layer, shift in ((self.tongue, jaw + lift), (self.lower, jaw), (self.upper, None)):
@@ -82,19 +98,34 @@ class Mouth:
         return picture
 
     def _shade(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
-        """Return (h, w) in [0, 1]: shadow of the lips, of the corners and of a small opening."""
+        """Return (h, w) in [0, 1]: shadow of the lips, of the corners and of a small opening.
+
+        ``upper`` and ``lower`` are the inner lip curves (k, 2) in the local frame.
+        """
         h, w = self.cavity.shape[:2]
-        rims = [(rim - self.frame[:, 2]) @ self.frame[:, :2] for rim in (upper, lower)]
         u = np.arange(w, dtype=np.float32)
-        top, bottom = (np.interp(u, rim[:, 0], rim[:, 1]) for rim in rims)
+        top, bottom, _ = _openings(upper, lower, w)
         v = np.arange(h, dtype=np.float32)[:, None]
         under_lip = 0.42 + 0.58 * smoothstep((v - top) / self.mm, -0.5, 5.0)
         above_lip = 0.72 + 0.28 * smoothstep((bottom - v) / self.mm, -0.5, 3.0)
-        left, right = rims[0][0, 0], rims[0][-1, 0]
+        left, right = upper[0, 0], upper[-1, 0]
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
         corners = 1 - 0.75 * smoothstep(across, 0.35, 1.0)
         gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
         return under_lip * above_lip * corners * (0.62 + 0.38 * float(smoothstep(np.array(gap), 0, 9)))
+
+
+def _openings(
+    upper: FloatArray, lower: FloatArray, width: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return (width,) rows of the upper and lower lip and 1 between the mouth corners, else 0."""
+    u = np.arange(width, dtype=np.float32)
+    top = np.interp(u, upper[:, 0], upper[:, 1]).astype(np.float32)
+    bottom = np.interp(u, lower[:, 0], lower[:, 1]).astype(np.float32)
+    between = smoothstep(u, upper[0, 0] - 0.5, upper[0, 0] + 1.5) * smoothstep(
+        u, upper[-1, 0] + 0.5, upper[-1, 0] - 1.5
+    )
+    return top, np.maximum(bottom, top), between
 
 
 def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mouth:
@@ -106,6 +137,8 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     unit = float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2]))
     mm = unit / _EYES_APART_MM
     light = _skin_light(image, landmarks, unit)
+    parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
+    seam = 0.75 * float(smoothstep(np.array(parted), 0.8, 3.0))
     corners = rest[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
     along = (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
     down = np.array([-along[1], along[0]])
@@ -114,11 +147,11 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     frame = np.stack([along, down, origin], axis=1).astype(np.float32)
     size = (round(2 * _HALF_WIDTH_MM * mm), round((_TOP_MM + _BOTTOM_MM) * mm))
     upper = _teeth(size, mm, _UPPER_WIDTHS, _UPPER_EDGES, _TOP_MM + _UPPER_DROP_MM, -10.0)
-    lower = _teeth(size, mm, _LOWER_WIDTHS, _LOWER_EDGES, _TOP_MM + _LOWER_RISE_MM, 8.5)
+    lower = _teeth(size, mm, _LOWER_WIDTHS, _LOWER_EDGES, _TOP_MM + _LOWER_DROP_MM, 8.5)
     lower[..., :3] *= 0.86
     tint = np.append(light, 1.0)
     cavity = _cavity(size, mm) * light
-    return Mouth(upper * tint, lower * tint, _tongue(size, mm) * tint, cavity, frame, mm, rest)
+    return Mouth(upper * tint, lower * tint, _tongue(size, mm) * tint, cavity, frame, mm, rest, seam)
 
 
 def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
@@ -158,15 +191,15 @@ def _teeth(
     w, h = size[0] * _FINE, size[1] * _FINE
     canvas = np.zeros((h, w, 4), np.float32)
     outline = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    round_x = np.sign(np.cos(outline)) * np.abs(np.cos(outline)) ** 0.55
-    round_y = np.sign(np.sin(outline)) * np.abs(np.sin(outline)) ** 0.45
+    round_x = np.sign(np.cos(outline)) * np.abs(np.cos(outline)) ** 0.42
+    round_y = np.sign(np.sin(outline)) * np.abs(np.sin(outline)) ** 0.36
     _paint_gum(canvas, scale, sum(widths), edge_mm, height_mm)
     left = 0.0
     for width, edge in zip(widths, edges, strict=True):
         centre_v = edge_mm + edge + height_mm / 2
         for side in (-1, 1):
             centre_u = _HALF_WIDTH_MM + side * (left + width / 2)
-            x = (centre_u + round_x * width * 0.485) * scale
+            x = (centre_u + round_x * width * 0.497) * scale
             y = (centre_v + round_y * abs(height_mm) / 2) * scale
             tooth = np.zeros((h, w), np.uint8)
             corners = np.round(np.stack([x, y], 1) * 16).astype(np.int32)
@@ -188,7 +221,7 @@ def _tooth_colour(
     v = np.arange(h, dtype=np.float32)[:, None, None] / scale
     across = np.clip(np.abs(u - centre_u) / (width / 2), 0, 1)
     along = np.clip((v - edge) / height, 0, 1)  # 0 at the biting edge, 1 at the gum
-    round_off = 1 - 0.20 * across**3
+    round_off = 1 - 0.10 * across**2 - 0.22 * across**8
     far = np.exp(-(((centre_u - _HALF_WIDTH_MM) / 24.0) ** 2))
     warm = np.array([1.0, 0.97, 0.90], np.float32) * along + (1 - along)
     edge_shade = 0.93 + 0.07 * np.clip(along / 0.15, 0, 1) - 0.10 * along**2
@@ -212,10 +245,10 @@ def _paint_gum(
 def _tongue(size: tuple[int, int], mm: float) -> FloatArray:
     """Paint a tongue lying behind the lower teeth."""
     u, v = _local_mm(size, mm)
-    top = 2.0 + 5.0 * (u / 20.0) ** 2
-    cover = smoothstep(v - top, -1.2, 1.2) * smoothstep(np.abs(u), 23, 17)
-    ridge = 1 - 0.16 * np.exp(-((u / 1.6) ** 2)) * smoothstep(v, 1.0, 6.0)
-    shade = (0.62 + 0.38 * smoothstep(v - top, 0.0, 7.0)) * ridge * (1 - 0.25 * (u / 22) ** 2)
+    top = -4.5 + 7.0 * (u / 20.0) ** 2
+    cover = smoothstep(v - top, -1.5, 1.5) * smoothstep(np.abs(u), 23, 17)
+    ridge = 1 - 0.14 * np.exp(-((u / 1.4) ** 2)) * smoothstep(v, -2.0, 4.0)
+    shade = (0.42 + 0.58 * smoothstep(v - top, 0.0, 8.0)) * ridge * (1 - 0.3 * (u / 22) ** 2)
     return np.concatenate(
         [_TONGUE * (cover * shade)[..., None], cover[..., None]], -1
     ).astype(np.float32)
