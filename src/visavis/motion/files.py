@@ -1,0 +1,256 @@
+"""Motion files: Live Link Face CSV, JSON and npz, chosen by extension.
+
+Live Link Face (Apple's ARKit in Unreal's app) writes a time code, the 52 coefficients and nine
+angles in radians. In real takes a positive eye yaw looks to the person's own right and a positive
+pitch looks down; the head follows the same rule here (yaw towards the person's right, pitch down,
+roll towards the right shoulder), so each head angle is minus ours in radians. The CSV has no place
+for head translation and scale; JSON and npz keep all 58 values.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visavis.errors import InputError, OutputError, UnreadableMedia
+from visavis.motion.layout import INDEX, NAMES, SIZE, pack, unpack
+from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Motion
+
+_SIDED = ("EyeBlink", "EyeLookDown", "EyeLookIn", "EyeLookOut", "EyeLookUp", "EyeSquint", "EyeWide")
+LIVE_LINK_NAMES: tuple[str, ...] = (
+    *(name + "Left" for name in _SIDED), *(name + "Right" for name in _SIDED),
+    "JawForward", "JawRight", "JawLeft", "JawOpen", "MouthClose", "MouthFunnel", "MouthPucker",
+    "MouthRight", "MouthLeft", "MouthSmileLeft", "MouthSmileRight", "MouthFrownLeft",
+    "MouthFrownRight", "MouthDimpleLeft", "MouthDimpleRight", "MouthStretchLeft",
+    "MouthStretchRight", "MouthRollLower", "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper",
+    "MouthPressLeft", "MouthPressRight", "MouthLowerDownLeft", "MouthLowerDownRight",
+    "MouthUpperUpLeft", "MouthUpperUpRight", "BrowDownLeft", "BrowDownRight", "BrowInnerUp",
+    "BrowOuterUpLeft", "BrowOuterUpRight", "CheekPuff", "CheekSquintLeft", "CheekSquintRight",
+    "NoseSneerLeft", "NoseSneerRight", "TongueOut", "HeadYaw", "HeadPitch", "HeadRoll",
+    "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
+)  # fmt: skip
+"""The 61 columns of a Live Link Face recording, in the app's order."""
+
+EYE_RANGE_RAD = 0.61
+"""Turn of the eye at an eyeLook coefficient of 1 in Live Link Face recordings."""
+
+MAX_FPS = 240
+_RATES = (24, 25, 30, 50, 60, 100, 120, 240)
+_OURS = {name[0].upper() + name[1:]: name for name in ARKIT_NAMES}
+_FORMAT = "visavis-motion"
+
+
+def write_motion(path: Path | str, motion: Motion) -> None:
+    """Write ``motion`` to ``path`` (.csv, .json or .npz), whole or not at all.
+
+    Raises:
+        InputError: the extension is another one, or the motion holds NaN.
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise InputError(_unknown(path))
+    if not np.isfinite(pack(motion)).all():
+        raise InputError(f"The motion for {path} holds values that are not numbers; write none.")
+    _replace(path, writer(motion))
+
+
+def read_motion(path: Path | str) -> Motion:
+    """Return the motion in ``path`` at the rate it was written.
+
+    Raises:
+        UnreadableMedia: no such file, or it is damaged.
+        InputError: the extension, a column, a value or the rate cannot be used.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(_unknown(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableMedia(f"{path} cannot be read ({error.strerror}); check it.") from error
+    try:
+        motion = reader(data)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise UnreadableMedia(
+            f"{path} is not a motion file that can be read ({error}); write one with --motion-out."
+        ) from error
+    return _checked(path, motion)
+
+
+def _checked(path: Path, motion: Motion) -> Motion:
+    """Return ``motion`` if all of it can be drawn."""
+    if len(motion) == 0:
+        raise InputError(f"{path} holds no frames; at least one is needed.")
+    if not 1 <= motion.fps <= MAX_FPS:
+        raise InputError(f"{path} says {motion.fps} frames per second; 1 to {MAX_FPS} are accepted.")
+    bad = ~np.isfinite(pack(motion))
+    if bad.any():
+        frame, column = np.argwhere(bad)[0]
+        raise InputError(f"{path}: {NAMES[column]} of frame {frame} is not a number; correct it.")
+    return motion
+
+
+def _unknown(path: Path) -> str:
+    return (
+        f"{path} has the extension {path.suffix or '(none)'}; motion files are .csv "
+        "(Live Link Face), .json or .npz."
+    )
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` through a temporary file beside it."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"Cannot write {path} ({error.strerror}); choose another.") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise OutputError(f"Cannot write {path} ({error.strerror}); choose another.") from error
+
+
+def _live_link(motion: Motion) -> FloatArray:
+    """Return the 61 Live Link Face values of each frame (t, 61)."""
+    values = pack(motion)
+    out = np.zeros((len(motion), len(LIVE_LINK_NAMES)), np.float32)
+    for i, name in enumerate(LIVE_LINK_NAMES):
+        if name in _OURS:
+            out[:, i] = values[:, INDEX[_OURS[name]]]
+        elif name.startswith("Head"):
+            out[:, i] = -np.radians(values[:, INDEX["h" + name[1:]]])
+    for side, sign in (("Left", 1.0), ("Right", -1.0)):
+        look = {d: values[:, INDEX[f"eyeLook{d}{side}"]] for d in ("In", "Out", "Up", "Down")}
+        at = LIVE_LINK_NAMES.index(f"{side}EyeYaw")
+        out[:, at] = EYE_RANGE_RAD * sign * (look["In"] - look["Out"])
+        out[:, at + 1] = EYE_RANGE_RAD * (look["Down"] - look["Up"])
+    return out
+
+
+def _write_csv(motion: Motion) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["Timecode", "BlendShapeCount", *LIVE_LINK_NAMES])
+    for n, row in enumerate(_live_link(motion)):
+        seconds, frame = divmod(n, motion.fps)
+        minutes, hours = seconds // 60, seconds // 3600
+        code = f"{hours:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{frame:02d}.000"
+        writer.writerow([code, len(LIVE_LINK_NAMES), *(f"{x:.7g}" for x in row)])
+    return text.getvalue().encode()
+
+
+def _read_csv(data: bytes) -> Motion:
+    """Return a Live Link Face recording on an even grid; dropped frames are interpolated."""
+    rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+    if not rows or "Timecode" not in rows[0]:
+        raise InputError("the first line must be the header Timecode,BlendShapeCount,...")
+    header, body = rows[0], [r for r in rows[1:] if r]
+    missing = [n for n in ("Timecode", *_OURS) if n not in header]
+    if missing:
+        raise InputError(f"the column {missing[0]} is missing; Live Link Face writes 61 columns.")
+    short = next((i for i, r in enumerate(body) if len(r) != len(header)), None)
+    if short is not None:
+        raise InputError(f"frame {short} has {len(body[short])} values, the header {len(header)}.")
+    values = np.zeros((len(body), SIZE), np.float32)
+    values[:, INDEX["headScale"]] = 1.0
+    for i, name in enumerate(header):
+        if name in _OURS:
+            values[:, INDEX[_OURS[name]]] = [float(r[i]) for r in body]
+        elif name in ("HeadYaw", "HeadPitch", "HeadRoll"):
+            values[:, INDEX["h" + name[1:]]] = -np.degrees([float(r[i]) for r in body])
+    codes = [r[header.index("Timecode")] for r in body]
+    return _even(values, *_clock(codes))
+
+
+def _clock(codes: list[str]) -> tuple[FloatArray, int]:
+    """Return the second of each time code and the rate of the recording.
+
+    The frame field counts at the camera's rate, even where the recording keeps every other frame.
+    """
+    parts = np.array([[float(x) for x in code.split(":")] for code in codes]).reshape(-1, 4)
+    highest = parts[:, 3].max(initial=0.0)
+    base = next((r for r in _RATES if highest < r), MAX_FPS)
+    if len(np.unique(parts[:, 2])) < 2:  # under a second: the rate does not show
+        base = MOTION_FPS if highest < MOTION_FPS else base
+    seconds = parts[:, :3] @ np.array([3600.0, 60.0, 1.0]) + parts[:, 3] / base
+    steps = np.diff(seconds)
+    if len(steps) and steps.min() <= 0:
+        raise InputError(f"the time code of frame {int(np.argmin(steps)) + 1} does not advance.")
+    fps = round(1.0 / float(np.median(steps))) if len(steps) else base
+    return (seconds - seconds[:1]).astype(np.float32), fps
+
+
+def _even(values: FloatArray, seconds: FloatArray, fps: int) -> Motion:
+    """Return ``values`` (t, 58) taken at ``seconds`` (t,) on the grid of ``fps``."""
+    if len(values) < 2:
+        return unpack(values, fps)
+    frames = round(float(seconds[-1]) * fps) + 1
+    if frames == len(values):
+        return unpack(values, fps)
+    at = np.arange(frames) / fps
+    return unpack(np.stack([np.interp(at, seconds, v) for v in values.T], axis=1), fps)
+
+
+def _write_json(motion: Motion) -> bytes:
+    values = [[round(float(x), 6) for x in row] for row in pack(motion)]
+    content = {"format": _FORMAT, "version": 1, "fps": motion.fps, "names": NAMES, "frames": values}
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _read_json(data: bytes) -> Motion:
+    content: dict[str, Any] = json.loads(data)
+    return _named(content["names"], np.array(content["frames"], np.float32), content["fps"])
+
+
+def _write_npz(motion: Motion) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, values=pack(motion), names=np.array(NAMES), fps=np.array(motion.fps)
+    )
+    return buffer.getvalue()
+
+
+def _read_npz(data: bytes) -> Motion:
+    with np.load(io.BytesIO(data), allow_pickle=False) as content:
+        return _named([str(n) for n in content["names"]], content["values"], int(content["fps"]))
+
+
+def _named(names: list[str], frames: FloatArray, fps: int) -> Motion:
+    """Return the columns ``names`` of ``frames`` (t, n) as Motion; a missing one is an error."""
+    missing = [n for n in NAMES if n not in names]
+    if missing:
+        raise InputError(f"the column {missing[0]} is missing; all of motion/layout.py are needed.")
+    if frames.ndim != 2 or frames.shape[1] != len(names):
+        raise InputError(f"the values have shape {frames.shape}; (frames, {len(names)}) is needed.")
+    if not isinstance(fps, int):
+        raise InputError(f"fps is {fps!r}; a whole number is needed.")
+    return unpack(frames[:, [names.index(n) for n in NAMES]], fps)
+
+
+_WRITERS: dict[str, Callable[[Motion], bytes]] = {
+    ".csv": _write_csv,
+    ".json": _write_json,
+    ".npz": _write_npz,
+}
+_READERS: dict[str, Callable[[bytes], Motion]] = {
+    ".csv": _read_csv,
+    ".json": _read_json,
+    ".npz": _read_npz,
+}
