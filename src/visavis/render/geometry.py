@@ -152,8 +152,12 @@ class WarpMesh:
         stretch[: self.holes] = np.inf
         ids = self._rasterise(q, np.argsort(-stretch, kind="stable"))
         c = table[ids]
-        nodes = grid(self.box, self.step)
-        return c[..., 0:2] * nodes[..., :1] + c[..., 2:4] * nodes[..., 1:] + c[..., 4:6]
+        x = np.arange(0, self.box.w, self.step, dtype=np.float32)[None, :, None] + self.box.x
+        y = np.arange(0, self.box.h, self.step, dtype=np.float32)[:, None, None] + self.box.y
+        field = c[..., 0:2] * x
+        field += c[..., 2:4] * y
+        field += c[..., 4:6]
+        return field
 
     def _rasterise(self, corners: FloatArray, order: NDArray[np.intp]) -> NDArray[np.int32]:
         """Return (r, c) int32 triangle indices over ``box``, ``m`` where no triangle lies."""

@@ -33,6 +33,7 @@ from visavis.render.topology import (
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
 _RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in face heights, follow
+_SPARSE = 4  # map nodes skipped when looking for where an overlay lies
 _MAP_ROWS = 150  # rows of the warp map over the face
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
 
@@ -92,7 +93,7 @@ class MeshWarpRenderer:
         _overlay(warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, appearance.step)
         alpha = cv2.remap(
             appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
+            borderMode=cv2.BORDER_CONSTANT,
         )  # fmt: skip
         return over(warped, appearance.layers.plate, alpha)
 
@@ -190,15 +191,17 @@ def _overlay(
 
     ``turned`` (r, c, 2) leads from every ``step``-th frame pixel to the unturned picture.
     """
-    corner = np.array([box.x, box.y], np.float32)
-    local = turned - corner
-    inside = ((local > -2 * step) & (local < (box.w + 2 * step, box.h + 2 * step))).all(-1)
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    sparse = turned[::_SPARSE, ::_SPARSE] - (box.x, box.y)
+    margin = 2 * _SPARSE * step
+    x, y = sparse[..., 0], sparse[..., 1]
+    inside = (x > -margin) & (x < box.w + margin) & (y > -margin) & (y < box.h + margin)
+    rows, columns = (np.flatnonzero(inside.any(axis)) * _SPARSE for axis in (1, 0))
     if not len(rows):
         return
-    block = local[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    block = turned[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    block = block - np.array([box.x, box.y], np.float32)
     part = frame[rows[0] * step : rows[-1] * step + 1, columns[0] * step : columns[-1] * step + 1]
-    at = refine(np.ascontiguousarray(block), step, part.shape[:2])
+    at = refine(block, step, part.shape[:2])
     front = cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.remap(cover, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     part[:] = over(front, np.ascontiguousarray(part), alpha)
