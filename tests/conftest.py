@@ -1,0 +1,44 @@
+"""What all tests share: the data folder beside the checkout, if it is there, and the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from product import SHARED
+from visavis.types import Portrait
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the data folder where there is none."""
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(pytest.mark.skip(reason="no ../shared beside the checkout"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The data folder; the test must carry the mark ``shared``."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def speech() -> np.ndarray:
+    """The embedded voice (n,) float32 at 16 kHz."""
+    from visavis.api import DEMO_SPEECH
+    from visavis.media.read import open_audio
+
+    with open_audio(DEMO_SPEECH) as reader:
+        return np.concatenate(list(reader.chunks()))
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Portrait:
+    """The embedded portrait, opened once."""
+    from visavis.api import DEMO_PORTRAIT, open_portrait
+
+    return open_portrait(DEMO_PORTRAIT)
