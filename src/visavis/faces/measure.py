@@ -1,0 +1,119 @@
+"""What the landmarks say: head rotation, gaze, opening of eyes and mouth. Pure functions.
+
+All take ``points`` (478, 3) in pixels, x right, y down, z to the back, as `faces.landmarks` gives
+them. Angles follow `types.Motion`: pitch + raises the chin, yaw + turns the face to the viewer's
+right, roll + tilts the head clockwise as the viewer sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.faces import topology
+from visavis.types import FloatArray
+
+IRIS_DEPTH_CM = 1.05
+"""Distance of the iris centre from the middle of the eyeball."""
+_TO_MODEL = np.array([1.0, -1.0, -1.0])
+"""From picture axes to those of the canonical face: y up, z to the viewer."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The similarity that carries the canonical face (cm) onto the landmarks.
+
+    With canonical points p, y up and z to the viewer, the seen ones are
+    ``scale * rotation @ p + offset`` in pixels with y up and z to the viewer.
+    """
+
+    scale: float
+    rotation: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+
+@cache
+def _rigid() -> NDArray[np.int64]:
+    """Return the points that expressions hardly move: no lips, lids, brows, jaw or irises."""
+    moving = {
+        *topology.LIPS_OUTER, *topology.LIPS_INNER, *topology.RIGHT_BROW, *topology.LEFT_BROW,
+        *topology.RIGHT_EYE, *topology.LEFT_EYE,
+    } - {33, 133, 362, 263}  # fmt: skip
+    height = topology.canonical()[:, 1]
+    return np.array([i for i in range(468) if i not in moving and height[i] > -3.0])
+
+
+def place(points: FloatArray) -> Placement:
+    """Fit the canonical face to the landmarks (Umeyama 1991)."""
+    rows = _rigid()
+    model = topology.canonical()[rows].astype(np.float64)
+    seen = points[rows].astype(np.float64) * _TO_MODEL
+    a, b = model - model.mean(0), seen - seen.mean(0)
+    u, spread, vt = np.linalg.svd(b.T @ a)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float((spread * sign).sum() / (a**2).sum())
+    return Placement(scale, rotation, seen.mean(0) - scale * rotation @ model.mean(0))
+
+
+def head_rotation(points: FloatArray) -> tuple[float, float, float]:
+    """Return pitch, yaw and roll in degrees.
+
+    The rotation is Ry(yaw) Rx(-pitch) Rz(-roll) in axes x right, y up, z to the viewer: the head
+    is tilted first, then nods, then turns.
+    """
+    r = place(points).rotation
+    pitch = np.arcsin(np.clip(r[1, 2], -1, 1))
+    yaw = np.arctan2(r[0, 2], r[2, 2])
+    roll = np.arctan2(-r[1, 0], r[1, 1])
+    return float(np.rad2deg(pitch)), float(np.rad2deg(yaw)), float(np.rad2deg(roll))
+
+
+def interocular(points: FloatArray) -> float:
+    """Return the distance of the outer eye corners in pixels, depth included."""
+    return _gap(points, topology.RIGHT_OUTER, topology.LEFT_OUTER)
+
+
+def eye_opening(points: FloatArray) -> tuple[float, float]:
+    """Return gap between the lids over eye width, person's left then right: 0 closed, 0.3 open."""
+    left = _gap(points, *topology.LEFT_LIDS)
+    right = _gap(points, *topology.RIGHT_LIDS)
+    left_width = _gap(points, topology.LEFT_INNER, topology.LEFT_OUTER)
+    right_width = _gap(points, topology.RIGHT_INNER, topology.RIGHT_OUTER)
+    return left / max(left_width, 1e-6), right / max(right_width, 1e-6)
+
+
+def mouth_opening(points: FloatArray) -> float:
+    """Return the gap between the inner edges of the lips in inter-ocular distances."""
+    return _gap(points, topology.UPPER_LIP, topology.LOWER_LIP) / max(interocular(points), 1e-6)
+
+
+def gaze(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return (yaw, pitch) of the person's left and right eye in degrees, relative to the head.
+
+    Yaw + looks to the viewer's right, pitch + up; from where the iris lies between the corners.
+    """
+    fit = place(points)
+    head = ((points * _TO_MODEL) - fit.offset) @ fit.rotation / fit.scale
+    left = _eye_gaze(head, topology.LEFT_IRIS[0], (topology.LEFT_INNER, topology.LEFT_OUTER))
+    right = _eye_gaze(head, topology.RIGHT_IRIS[0], (topology.RIGHT_INNER, topology.RIGHT_OUTER))
+    return left, right
+
+
+def _eye_gaze(
+    head: NDArray[np.float64], iris: int, corners: tuple[int, int]
+) -> tuple[float, float]:
+    """Return yaw and pitch of one eye from points in the head's own axes (cm)."""
+    model = topology.canonical()
+    rest = model[iris, :2] - model[list(corners), :2].mean(0)
+    offset = head[iris, :2] - head[list(corners), :2].mean(0) - rest
+    yaw, pitch = np.rad2deg(np.arcsin(np.clip(offset / IRIS_DEPTH_CM, -1, 1)))
+    return float(yaw), float(pitch)
+
+
+def _gap(points: FloatArray, a: int, b: int) -> float:
+    """Return the distance of two points, depth included."""
+    return float(np.linalg.norm(points[a].astype(np.float64) - points[b]))

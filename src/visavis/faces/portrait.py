@@ -1,0 +1,151 @@
+"""Photograph -> checked Portrait: which face, its landmarks, mattes, pose and a quality verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from visavis.errors import InputError, NoFaceFound
+from visavis.faces.crop import FACE_CM, frontal_fit
+from visavis.faces.detect import FaceBox, detect
+from visavis.faces.landmarks import PRESENT, FaceLandmarks, locate, refine
+from visavis.faces.matte import mattes
+from visavis.faces.measure import eye_opening, head_rotation, interocular, mouth_opening
+from visavis.types import ImageArray, Portrait
+
+SMALLEST_PX = 24.0
+"""Inter-ocular distance below which a face cannot be animated; below twice that it is soft."""
+TURNED_DEG, TURNED_MOST_DEG = (20.0, 25.0), (35.0, 45.0)
+"""Pitch and yaw beyond which the result suffers, and beyond which it is refused."""
+CLEAR = 0.85
+"""Presence below which something probably covers the face."""
+MOST_FACES = 12
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a picture: the detector's ``score`` and the landmarks."""
+
+    score: float
+    landmarks: FaceLandmarks
+
+    @property
+    def box(self) -> FaceBox:
+        """Return the square round the face that the landmarks ask for."""
+        centre, scale, roll = frontal_fit(self.landmarks.points)
+        return FaceBox.around(centre, scale * FACE_CM, roll, self.score)
+
+
+def find_faces(image: ImageArray) -> list[Face]:
+    """Return every face of ``image`` (h, w, 3), best first, with landmarks."""
+    faces: list[Face] = []
+    for box in detect(image)[:MOST_FACES]:
+        found = Face(box.score, locate(image, box))
+        if found.landmarks.presence < PRESENT or any(_is_same(found, f) for f in faces):
+            continue
+        faces.append(found)
+    return faces
+
+
+def left_to_right(faces: list[Face]) -> list[Face]:
+    """Return the faces in the order in which `--face N` counts them, from 1."""
+    return sorted(faces, key=lambda f: f.box.centre[0])
+
+
+def make_portrait(image: ImageArray, face: int | None = None) -> Portrait:
+    """Return the Portrait of ``image`` (h, w, 3) RGB uint8.
+
+    ``face`` chooses one of several, counted from 1, left to right; without it the largest, clearest
+    and most central is taken.
+
+    Raises:
+        NoFaceFound: no face, or one too small or turned too far.
+        InputError: there is no face with that number.
+    """
+    faces = find_faces(image)
+    if not faces:
+        raise NoFaceFound(
+            f"No face found in a picture of {image.shape[1]}x{image.shape[0]} pixels. Give a photo "
+            "of one person, seen from the front, upright and well lit."
+        )
+    chosen = choose(faces, face)
+    landmarks = refine(image, chosen.landmarks)
+    rotation = np.array(head_rotation(landmarks.points), np.float32)
+    warnings = (*_count_warning(faces, chosen, face), *verdict(landmarks))
+    person, head = mattes(image, landmarks.points)
+    return Portrait(image, landmarks.points, person, head, rotation, warnings)
+
+
+def verdict(landmarks: FaceLandmarks) -> tuple[str, ...]:
+    """Return what may spoil the result, one sentence each.
+
+    Raises:
+        NoFaceFound: the face is too small or turned too far to be animated.
+    """
+    points = landmarks.points
+    apart = interocular(points)
+    pitch, yaw, _ = head_rotation(points)
+    if apart < SMALLEST_PX:
+        raise NoFaceFound(
+            f"The face is too small: its eyes are {apart:.0f} pixels apart, at least "
+            f"{SMALLEST_PX:.0f} are needed. Give a larger picture or a closer crop."
+        )
+    if abs(pitch) > TURNED_MOST_DEG[0] or abs(yaw) > TURNED_MOST_DEG[1]:
+        raise NoFaceFound(
+            f"The face is turned too far: {_turn(pitch, yaw)}, up to {TURNED_MOST_DEG[1]:.0f} "
+            f"sideways and {TURNED_MOST_DEG[0]:.0f} up or down are accepted. Give a frontal photo."
+        )
+    return tuple(_doubts(landmarks, apart, pitch, yaw))
+
+
+def _doubts(landmarks: FaceLandmarks, apart: float, pitch: float, yaw: float) -> list[str]:
+    """Return the warnings about one usable face."""
+    points, found = landmarks.points, []
+    if apart < 2 * SMALLEST_PX:
+        found.append(f"The face is small (eyes {apart:.0f} pixels apart): the video will be soft.")
+    if abs(pitch) > TURNED_DEG[0] or abs(yaw) > TURNED_DEG[1]:
+        found.append(f"The face is turned ({_turn(pitch, yaw)}): a frontal photo looks better.")
+    if landmarks.presence < CLEAR:
+        found.append("The face may be partly covered or cut off: a free view looks better.")
+    if mouth_opening(points) > 0.12:
+        found.append("The mouth is open: a photo with closed lips looks better.")
+    if max(eye_opening(points)) < 0.12:
+        found.append("The eyes are closed: a photo with open eyes looks better.")
+    return found
+
+
+def _turn(pitch: float, yaw: float) -> str:
+    """Return pitch and yaw in words."""
+    side = "right" if yaw > 0 else "left"
+    up = "up" if pitch > 0 else "down"
+    return f"{abs(yaw):.0f} degrees to the viewer's {side}, {abs(pitch):.0f} {up}"
+
+
+def choose(faces: list[Face], number: int | None) -> Face:
+    """Return the best face, or the one with ``number`` counted left to right from 1."""
+    if number is None:
+        return faces[0]
+    if not 1 <= number <= len(faces):
+        raise InputError(
+            f"There is no face {number}: {len(faces)} found, counted from 1, left to right. "
+            "`visavis inspect` shows their numbers."
+        )
+    return left_to_right(faces)[number - 1]
+
+
+def _count_warning(faces: list[Face], chosen: Face, asked: int | None) -> tuple[str, ...]:
+    """Return the warning that several faces were found, unless one was asked for."""
+    if len(faces) == 1 or asked is not None:
+        return ()
+    number = left_to_right(faces).index(chosen) + 1
+    return (
+        f"{len(faces)} faces found, number {number} from the left is taken; "
+        "choose another with --face N.",
+    )
+
+
+def _is_same(a: Face, b: Face) -> bool:
+    """Return whether two finds are the same face."""
+    gap = np.hypot(*np.subtract(a.box.centre, b.box.centre))
+    return bool(gap < 0.4 * max(a.box.side, b.box.side))

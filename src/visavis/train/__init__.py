@@ -1,0 +1,1 @@
+"""Training code: needs torch (extra `train`); nothing in the plain install imports it."""

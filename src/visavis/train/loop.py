@@ -1,0 +1,178 @@
+"""The one training loop: AdamW, warm-up and cosine, moving average of the weights, resume.
+
+A task gives `build`, `batch`, `loss`, `validate` and `export`; `run` does the rest. The exported
+ONNX file is written at every save, so a run can be stopped at any time and used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """What a file in tasks/ must give."""
+
+    def build(self) -> nn.Module:
+        """Return the untrained network."""
+        ...
+
+    def batch(self, rng: np.random.Generator, count: int) -> dict[str, Tensor]:
+        """Return a training batch."""
+        ...
+
+    def loss(self, net: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Return the loss, a scalar."""
+        ...
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        """Return named numbers on the held-out split."""
+        ...
+
+    def export(self, net: nn.Module, path: Path) -> None:
+        """Write the network as ONNX."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train."""
+
+    out: Path
+    steps: int
+    seed: int = 0
+    batch_size: int = 64
+    rate: float = 2e-3
+    save_every: int = 500
+    average: float = 0.998
+    resume: bool = False
+
+
+def rate_at(plan: Plan, step: int) -> float:
+    """Return the learning rate of ``step``: 200 steps up, then half a cosine down to 1 %."""
+    if step < 200:
+        return plan.rate * (step + 1) / 200
+    share = (step - 200) / max(1, plan.steps - 200)
+    return plan.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+def run(task: Task, plan: Plan) -> None:
+    """Train ``task`` to the end of ``plan``; `out` gets state.pt, model.onnx and log.jsonl."""
+    torch.manual_seed(plan.seed)
+    torch.set_num_threads(1)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    net = task.build().to(memory_format=torch.channels_last)
+    average = copy.deepcopy(net).eval()
+    optimiser = torch.optim.AdamW(net.parameters(), plan.rate, weight_decay=0.02)
+    first = 0
+    if plan.resume:
+        state = torch.load(plan.out / "state.pt", weights_only=True)
+        net.load_state_dict(state["net"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        first = int(state["step"])
+    total = 0.0
+    for step in range(first, plan.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(plan, step)
+        rng = np.random.default_rng((plan.seed, step))
+        net.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = task.loss(net, task.batch(rng, plan.batch_size))
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        _follow(average, net, min(plan.average, (step + 1) / (step + 10)))
+        total += loss.item()
+        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+            _save(task, plan, (net, average, optimiser), step + 1, total / plan.save_every)
+            total = 0.0
+
+
+def _follow(average: nn.Module, net: nn.Module, keep: float) -> None:
+    """Move the averaged weights towards the trained ones; copy the batch statistics alike."""
+    with torch.no_grad():
+        pairs = zip(average.state_dict().values(), net.state_dict().values(), strict=True)
+        for slow, fast in pairs:
+            if slow.dtype.is_floating_point:
+                slow.lerp_(fast, 1 - keep)
+            else:
+                slow.copy_(fast)
+
+
+def _save(task: Task, plan: Plan, parts: Any, step: int, loss: float) -> None:
+    """Write the training state and the finished network; append the held-out numbers."""
+    net, average, optimiser = parts
+    state = {
+        "net": net.state_dict(), "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(), "step": step,
+    }  # fmt: skip
+    torch.save(state, plan.out / "state.tmp")
+    (plan.out / "state.tmp").replace(plan.out / "state.pt")
+    row = {"step": step, "loss": round(loss, 5), **task.validate(average)}
+    with (plan.out / "log.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    log.info("%s", row)
+    task.export(average, plan.out / "model.onnx")
+
+
+def arguments(name: str, steps: int) -> tuple[Path, Plan]:
+    """Return the data folder and the plan given on the command line of task ``name``."""
+    parser = argparse.ArgumentParser(prog=f"python -m visavis.train.tasks.{name}")
+    parser.add_argument("--data", type=Path, required=True, help="folder made by face_data")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--resume", action="store_true")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = {k: v for k, v in vars(args).items() if k != "data"}
+    return args.data, Plan(**options)
+
+
+def export_onnx(
+    net: nn.Module, example: Tensor, path: Path, outputs: list[str], **axes: Any
+) -> None:
+    """Write ``net`` as ONNX (opset 17, input "image") with weights stored in half precision."""
+    import onnx
+
+    copied = copy.deepcopy(net).eval().float()
+    torch.onnx.export(
+        copied, (example,), str(path), input_names=["image"], output_names=outputs,
+        opset_version=17, dynamo=False, **axes,
+    )  # fmt: skip
+    model = onnx.load(str(path))
+    _halve(model)
+    onnx.save(model, str(path))
+
+
+def _halve(model: Any) -> None:
+    """Store large float32 weights as float16 followed by a cast, folded when the file is loaded."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 256:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = casts + list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
