@@ -23,7 +23,7 @@ _UPPER_WIDTHS = (8.4, 6.5, 6.4, 5.2, 3.8, 2.6)  # mm as seen from the front, mid
 _UPPER_EDGES = (0.0, -0.7, -0.2, -1.0, -1.9, -2.8)  # biting edges, mm
 _LOWER_WIDTHS = (5.2, 5.6, 5.8, 5.0, 4.0, 3.0)
 _LOWER_EDGES = (0.0, 0.1, -0.2, 0.4, 0.9, 1.4)
-_UPPER_DROP_MM = 2.2  # upper biting edge below the closed lips
+_UPPER_DROP_MM = 2.9  # upper biting edge below the closed lips
 _LOWER_DROP_MM = 2.4  # lower biting edge below the closed lips, behind the upper teeth
 _TOOTH = np.array([226, 214, 196], np.float32)
 _GUM = np.array([168, 92, 90], np.float32)
@@ -106,13 +106,13 @@ class Mouth:
         u = np.arange(w, dtype=np.float32)
         top, bottom, _ = _openings(upper, lower, w)
         v = np.arange(h, dtype=np.float32)[:, None]
-        under_lip = 0.42 + 0.58 * smoothstep((v - top) / self.mm, -0.5, 5.0)
+        under_lip = 0.55 + 0.45 * smoothstep((v - top) / self.mm, -0.5, 5.0)
         above_lip = 0.72 + 0.28 * smoothstep((bottom - v) / self.mm, -0.5, 3.0)
         left, right = upper[0, 0], upper[-1, 0]
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
-        corners = 1 - 0.75 * smoothstep(across, 0.35, 1.0)
+        corners = 1 - 0.65 * smoothstep(across, 0.4, 1.05)
         gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
-        return under_lip * above_lip * corners * (0.62 + 0.38 * float(smoothstep(np.array(gap), 0, 9)))
+        return under_lip * above_lip * corners * (0.74 + 0.26 * float(smoothstep(np.array(gap), 0, 9)))
 
 
 def _openings(
