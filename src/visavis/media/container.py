@@ -17,6 +17,7 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -36,6 +37,7 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 
 _RATES = range(2_000, 768_001)
 _TOLERANCE_S = Fraction(15, 1000)  # below one lost AAC, Opus or MP3 packet, above rounded stamps
+_UNSAFE_PLANES = 8  # PyAV reads beyond the end of a frame's table of planes from here on
 _LONGEST_GAP_S = 600
 _LONGEST_OVERLAP_S = 10
 
@@ -130,8 +132,11 @@ def _warn_once(warnings: list[str], text: str) -> None:
 
 def _to_float(frame: AudioFrame) -> FloatArray:
     """Return the frame's samples as (n, channels) float32 in [-1, 1], NaN as silence."""
-    raw: NDArray[Any] = frame.to_ndarray()
     channels = max(len(frame.layout.channels), 1)
+    packed = frame.format.packed.name
+    if packed == "s64" or (frame.format.is_planar and channels >= _UNSAFE_PLANES):
+        (frame,) = AudioResampler(format="dbl" if packed == "s64" else packed).resample(frame)
+    raw: NDArray[Any] = frame.to_ndarray()
     values = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
     if raw.dtype == np.uint8:
         unsigned: FloatArray = values.astype(np.float32)

@@ -18,7 +18,14 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
 from av.video.stream import VideoStream
 
 from visavis.media.container import Sound
@@ -44,8 +51,9 @@ class Recipe:
     block: int
 
 
+_EXACT = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_X264 = {"preset": "veryfast", "crf": "18"}
+_X264 = {"preset": "veryfast", "crf": "16"}
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "24", "b": "0"}
 
 RECIPES: dict[str, Recipe] = {
@@ -167,6 +175,7 @@ def to_bt709(reformatter: VideoReformatter, image: ImageArray) -> VideoFrame:
     return reformatter.reformat(
         frame,
         format="yuv420p",
+        interpolation=_EXACT,
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
         dst_color_primaries=ColorPrimaries.BT709,

@@ -16,6 +16,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from visavis.errors import InputError, UnreadableMedia
@@ -34,6 +35,8 @@ from visavis.media.container import (
 from visavis.media.kinds import shown
 from visavis.media.resample import Resampler
 from visavis.types import SAMPLE_RATE, FloatArray, ImageArray
+
+_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 Trim = tuple[float, "float | None"]
 """Start and end in seconds of the part to use; end None means to the end."""
@@ -245,7 +248,9 @@ class VideoReader:
     def _picture(self, frame: VideoFrame) -> tuple[ImageArray, int]:
         """Return the upright image of ``frame`` and its stamp."""
         first = self._first
-        image = frame.to_ndarray(format="rgb24", width=first.width, height=first.height)
+        image = frame.to_ndarray(
+            format="rgb24", width=first.width, height=first.height, interpolation=_EXACT
+        )
         upright: ImageArray = np.ascontiguousarray(np.rot90(image, self.rotation // 90), np.uint8)
         return upright, (frame.pts or 0) - self._start
 
