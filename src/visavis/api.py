@@ -20,9 +20,10 @@ from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError
 from visavis.faces.framing import cut, fitted, head_and_shoulders
+from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
-from visavis.media.image import read_image
+from visavis.media.image import read_image, write_image
 from visavis.media.read import Trim, open_audio
 from visavis.media.write import FrameWriter, open_writer
 from visavis.motion.base import MotionModel
@@ -113,7 +114,7 @@ def parts() -> tuple[FeatureExtractor, MotionModel, Renderer]:
 def open_portrait(picture: Picture, face: int | None = None) -> Portrait:
     """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
 
-    ``face`` chooses among several, counted from 1 as ``inspect`` numbers them.
+    ``face`` chooses one of several, counted from 1, left to right; by default the best.
 
     Raises:
         UnreadableMedia: not a picture.
@@ -175,7 +176,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         seed: equal seeds give equal videos.
         crop: a square of head and shoulders, or the whole photograph.
         trim: start and end in seconds of the part of ``audio`` to use; end None: to the end.
-        face: which face, counted from 1 by size, if there are several.
+        face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
         motion_out: where to write the motion as well.
         progress: called after each piece of about 0.2 s.
@@ -307,6 +308,14 @@ def _sound_file(sound: Sound | None) -> Iterator[Path | None]:
         yield path
 
 
-def inspect(portrait: str | Path, picture: str | Path, face: int | None = None) -> list[str]:
-    """Draw what is found in ``portrait`` to ``picture`` and return it in words, a line each."""
-    ...
+def inspect(picture: str | Path, out: str | Path, face: int | None = None) -> Report:
+    """Draw what is found in ``picture`` to ``out`` (.png, .jpg or .webp) and return it in words.
+
+    Raises:
+        UnreadableMedia: not a picture.
+        InputError: there is no face with that number.
+        OutputError: ``out`` cannot be written.
+    """
+    report = inspect_picture(read_image(picture), face)
+    write_image(out, report.picture)
+    return report

@@ -135,11 +135,11 @@ def _progress_bar(is_quiet: bool) -> Iterator[Callable[[Tick], None] | None]:
 def animate(  # noqa: PLR0913 - one argument per option
     portrait: Annotated[
         Optional[str],  # noqa: UP045 - typer reads the annotation on Python 3.10
-        typer.Argument(help="A photograph: JPEG, PNG, WebP, HEIC, TIFF …", show_default=False),
+        typer.Argument(metavar="PORTRAIT", help="A photograph.", show_default=False),
     ] = None,
     audio: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(help="A recording, or a video whose sound is used.", show_default=False),
+        typer.Argument(metavar="AUDIO", help="A recording or video.", show_default=False),
     ] = None,
     out: Annotated[
         str,
@@ -161,7 +161,7 @@ def animate(  # noqa: PLR0913 - one argument per option
     ] = None,
     face: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Which face, counted from 1 as `visavis inspect` shows them."),
+        typer.Option(help="Which face, counted from 1, left to right."),
     ] = None,
     motion: Annotated[
         Optional[Path],  # noqa: UP045
@@ -217,23 +217,25 @@ def _report(result: Result) -> None:
 
 @app.command()
 def inspect(
-    portrait: Annotated[str, typer.Argument(help="A photograph.")],
+    portrait: Annotated[str, typer.Argument(metavar="PORTRAIT", help="A photograph.")],
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("-o", "--out", help="Where the picture goes. Default: NAME_inspected.png."),
     ] = None,
     face: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Which face, counted from 1 by size."),
+        typer.Option(help="Which face, counted from 1, left to right."),
     ] = None,
 ) -> None:
-    """Show the faces, landmarks and pose found in PORTRAIT, and whether it is good enough."""
+    """Show the faces, landmarks and pose found in PORTRAIT, and whether it is good (exit code)."""
     from visavis import api
 
     place = out or Path(f"{Path(portrait).stem}_inspected.png")
-    for line in api.inspect(portrait, place, face):
-        typer.echo(line)
-    typer.echo(f"picture: {place}")
+    report = api.inspect(portrait, place, face)
+    typer.echo("\n".join(line.lstrip("+?! ") for line in report.lines))
+    typer.echo(f"Picture: {place}")
+    if not report.is_usable:
+        raise typer.Exit(1)
 
 
 @app.command()

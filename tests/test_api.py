@@ -1,0 +1,203 @@
+"""The two depths of the library: one call, and the same frames by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import visavis
+from visavis import api
+from visavis.errors import InputError, NoFaceFound, OutputError, UnreadableMedia
+from visavis.motion.files import read_motion
+from visavis.types import Audio, Portrait
+
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def sound(speech: np.ndarray) -> tuple[np.ndarray, int]:
+    """1.01 seconds of speech: 26 frames at 25 fps."""
+    return speech[8000:24_160], 16_000
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_one_call_makes_a_video_of_the_exact_length(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    ticks: list[api.Tick] = []
+    out = tmp_path / "out.mp4"
+    result = visavis.animate(portrait, sound, out, size=SIZE, progress=ticks.append)
+    assert (result.frames, result.fps, result.size) == (26, 25, (SIZE, SIZE))
+    assert result.seconds == pytest.approx(1.04)
+    assert result.realtime_factor > 0
+    assert ticks[-1].frames == ticks[-1].total == 26
+    with av.open(str(out)) as container:
+        kinds = {stream.type: stream.codec_context.name for stream in container.streams}
+    assert kinds == {"video": "h264", "audio": "aac"}
+    assert len(pictures(out)) == 26
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_frames_by_hand_are_the_same_frames(
+    portrait: Portrait, sound: tuple[np.ndarray, int]
+) -> None:
+    whole = list(visavis.frames(portrait, sound, size=SIZE, seed=3))
+    animator = visavis.load()
+    face = api.cut(portrait, api.head_and_shoulders(portrait))
+    state = animator.start(animator.prepare(face, (SIZE, SIZE)), seed=3)
+    live = []
+    samples = np.round(sound[0] * 32_767).astype(np.float32) / 32_768
+    for begin in range(0, len(samples), 640):
+        state, new = animator.step(state, Audio(samples[begin : begin + 640]))
+        live += new
+    state, new = animator.step(state, Audio(samples[:0]), final=True)
+    live += new
+    assert len(live) == len(whole) == 26
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(live, whole, strict=True))
+
+
+def test_the_mouth_moves_and_the_seed_decides(
+    portrait: Portrait, sound: tuple[np.ndarray, int]
+) -> None:
+    one, again, other = (
+        [f.motion for f in visavis.frames(portrait, sound, size=SIZE, seed=seed)]
+        for seed in (1, 1, 2)
+    )
+    jaw = np.array([m.coefficients[0, 24] for m in one])
+    assert jaw.max() > 0.1
+    assert all(np.array_equal(a.rotation, b.rotation) for a, b in zip(one, again, strict=True))
+    assert any(not np.array_equal(a.rotation, b.rotation) for a, b in zip(one, other, strict=True))
+
+
+def test_motion_written_and_played_again_gives_the_same_pictures(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    first, second, script = tmp_path / "a.rgb", tmp_path / "b.rgb", tmp_path / "m.npz"
+    visavis.animate(portrait, sound, first, size=SIZE, motion_out=script)
+    assert len(read_motion(script)) == 26
+    result = visavis.animate(portrait, None, second, size=SIZE, motion=script)
+    assert result.frames == 26
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_motion_file_plays_at_another_rate_with_the_sound_beside_it(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    script = tmp_path / "m.csv"
+    visavis.animate(portrait, sound, tmp_path / "a.mp4", size=SIZE, motion_out=script)
+    out = tmp_path / "b.mp4"
+    result = visavis.animate(portrait, sound, out, size=SIZE, motion=script, fps=50)
+    assert result.frames == 52
+    with av.open(str(out)) as container:
+        assert len(container.streams.audio) == 1
+
+
+@pytest.mark.parametrize(("fps", "expected"), [(10, 11), (24, 25), (30, 31), (60, 61)])
+def test_any_frame_rate(
+    portrait: Portrait, sound: tuple[np.ndarray, int], fps: int, expected: int
+) -> None:
+    assert len(list(visavis.frames(portrait, sound, size=SIZE, fps=fps))) == expected
+
+
+def test_trimming_takes_a_part(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    out = tmp_path / "a.rgb"
+    assert visavis.animate(portrait, sound, out, size=SIZE, trim=(0.2, 0.6)).frames == 10
+    with pytest.raises(InputError, match="trim"):
+        visavis.animate(portrait, sound, out, size=SIZE, trim=(0.6, 0.2))
+
+
+def test_the_whole_photograph_keeps_its_aspect(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    tall = api.cut(portrait, api.head_and_shoulders(portrait))
+    part = api.cut(tall, type(api.head_and_shoulders(tall))(100, 0, 824, 1024))
+    out = tmp_path / "a.mp4"
+    result = visavis.animate(
+        part, (sound[0][:1600], 16_000), out, crop=False, size=256, progress=None
+    )
+    assert result.size == (206, 256)
+    assert pictures(out)[0].shape == (256, 206, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 63}, "size 63"),
+        ({"size": 129}, "odd"),
+        ({"size": 5000}, "size 5000"),
+        ({"fps": 0}, "fps 0"),
+        ({"fps": 25.0}, "fps 25.0"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
+def test_impossible_options_are_refused_in_words(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path, options: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        visavis.animate(portrait, sound, tmp_path / "a.mp4", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("audio", "error"),
+    [
+        ((np.zeros(0, np.float32), 16_000), InputError),
+        ((np.zeros((4, 9, 2), np.float32), 16_000), InputError),
+        ((np.zeros(16, np.float32), 100), InputError),
+        ("missing.wav", UnreadableMedia),
+        (None, InputError),
+    ],
+)
+def test_impossible_sounds_are_refused(
+    portrait: Portrait, tmp_path: Path, audio: object, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        visavis.animate(portrait, audio, tmp_path / "a.mp4", size=SIZE)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sound_in_memory_may_be_stereo_and_of_any_rate(portrait: Portrait, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).uniform(-2, 2, (44_100 // 5, 2)).astype(np.float32)
+    samples[7] = np.nan
+    out = tmp_path / "a.mp4"
+    assert visavis.animate(portrait, (samples, 44_100), out, size=SIZE).frames == 5
+
+
+def test_pictures_without_a_face_and_other_arrays_are_refused() -> None:
+    with pytest.raises(NoFaceFound):
+        visavis.open_portrait(np.full((300, 400, 3), 128, np.uint8))
+    with pytest.raises(InputError, match="RGB uint8"):
+        visavis.open_portrait(np.zeros((300, 400, 3), np.float32))  # type: ignore[arg-type]
+
+
+def test_an_error_on_the_way_leaves_nothing(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    def stop(tick: api.Tick) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        visavis.animate(portrait, sound, tmp_path / "a.mp4", size=SIZE, progress=stop)
+    with pytest.raises(OutputError):
+        visavis.animate(portrait, sound, tmp_path / "no" / "a.mp4", size=SIZE)
+    with pytest.raises(InputError, match="motion files"):
+        visavis.animate(
+            portrait, sound, tmp_path / "a.mp4", size=SIZE, motion_out=tmp_path / "m.fbx"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_draws_and_tells(tmp_path: Path) -> None:
+    report = api.inspect(api.DEMO_PORTRAIT, tmp_path / "seen.png")
+    assert report.is_usable
+    assert any("face" in line for line in report.lines)
+    assert (tmp_path / "seen.png").stat().st_size > 10_000

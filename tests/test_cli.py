@@ -1,0 +1,147 @@
+"""The commands as people and scripts run them: exit codes, streams, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from product import visavis
+
+from visavis import __version__
+from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
+
+
+@pytest.fixture
+def half_second(tmp_path: Path, speech: np.ndarray) -> Path:
+    path = tmp_path / "in" / "speech.wav"
+    path.parent.mkdir()
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((speech[8000:16_000] * 32_767).astype("<i2").tobytes())
+    return path
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != "in")
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    assert __version__ in visavis("--version", folder=tmp_path).stdout
+    for words in (["--help"], ["animate", "--help"], ["bench", "--help"]):
+        run = visavis(*words, folder=tmp_path)
+        assert run.returncode == 0
+        assert "Usage: visavis" in run.stdout
+
+
+def test_animate_says_what_it_made(tmp_path: Path, half_second: Path) -> None:
+    words = (str(DEMO_PORTRAIT), str(half_second), "-o", "out.mp4", "--size", "128")
+    run = visavis("animate", *words, folder=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "out.mp4: 0.5 s of video, 128x128 at 25 fps" in run.stderr
+    assert "x real time" in run.stderr
+    assert left(tmp_path) == ["out.mp4"]
+
+
+def test_quiet_is_quiet_and_the_pipe_holds_frames_only(tmp_path: Path, half_second: Path) -> None:
+    words = (str(DEMO_PORTRAIT), str(half_second), "-o", "-", "--size", "64", "--quiet")
+    run = visavis("animate", *words, folder=tmp_path, text=False)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert len(run.stdout) == 13 * 64 * 64 * 3
+    run = visavis("animate", *words[:-1], folder=tmp_path, text=False)
+    assert len(run.stdout) == 13 * 64 * 64 * 3
+    assert b"x real time" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "needle"),
+    [
+        (["animate"], "needs a portrait and a recording"),
+        (["animate", str(DEMO_PORTRAIT)], "needs a portrait and a recording"),
+        (["animate", "no.jpg", "no.wav"], "no.jpg"),
+        (["animate", str(DEMO_PORTRAIT), "no.wav"], "no.wav"),
+        (["animate", "--demo", "--trim", "3"], "START:END"),
+        (["animate", "--demo", "--trim", "a:b"], "START:END"),
+        (["animate", "--demo", "--trim", "900:"], "trim"),
+        (["animate", "--demo", "--size", "65"], "odd"),
+        (["animate", "--demo", "-o", "out.doc"], "out.doc"),
+        (["animate", "--demo", "-o", "no/out.mp4"], "does not exist"),
+        (["animate", "--demo", "--face", "7"], "no face 7"),
+        (["animate", "--demo", "--motion", "no.csv"], "no.csv"),
+        (["animate", str(DEMO_SPEECH), str(DEMO_SPEECH)], "FLAC"),
+        (["inspect", str(DEMO_SPEECH)], "FLAC"),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
+)
+def test_errors_are_one_line_with_exit_code_1(
+    tmp_path: Path, words: list[str], needle: str
+) -> None:
+    run = visavis(*words, folder=tmp_path)
+    assert run.returncode == 1
+    lines = run.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("visavis: error: ")
+    assert needle in lines[0]
+    assert left(tmp_path) == []
+
+
+def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    for words in (["animate", "--sizes", "3"], ["dance"], ["animate", "--size", "big"]):
+        assert visavis(*words, folder=tmp_path).returncode == 2
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    run = visavis("animate", "no.jpg", "no.wav", "--debug", folder=tmp_path)
+    assert run.returncode != 0
+    assert "Traceback" in run.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_no_half_file(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "visavis", "animate", "--demo", "-o", "out.mp4"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not left(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert left(tmp_path) != ["out.mp4"], "finished before it could be stopped"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert left(tmp_path) == []
+
+
+def test_inspect_draws_a_picture_beside(tmp_path: Path) -> None:
+    run = visavis("inspect", str(DEMO_PORTRAIT), folder=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "1 face found" in run.stdout
+    assert left(tmp_path) == ["demo_portrait_inspected.png"]
+
+
+def test_doctor_finds_this_machine_able(tmp_path: Path) -> None:
+    run = visavis("doctor", "--json", folder=tmp_path)
+    assert run.returncode == 0, run.stdout
+    findings = {finding["subject"]: finding for finding in json.loads(run.stdout)}
+    assert findings["models"]["is_ok"]
+    assert "frames/s" in findings["speed"]["text"]
+    assert left(tmp_path) == []
+    assert "ok    encoders: " in visavis("doctor", folder=tmp_path).stdout
+
+
+def test_bench_ends_in_a_line_of_json(tmp_path: Path) -> None:
+    run = visavis("bench", "--size", "128", "--seconds", "2", "--starts", "2", folder=tmp_path)
+    assert run.returncode == 0, run.stderr
+    figures = json.loads(run.stdout.splitlines()[-1])
+    for key in ("frames_per_s", "realtime_factor", "first_frame_ms_p50", "first_frame_ms_p95"):
+        assert figures[key] > 0
+    assert figures["peak_rss_mb"] > 30
+    assert {"features", "motion", "render", "encode"} <= set(figures["stages_ms"])
+    assert (figures["size"], figures["frames"]) == (128, 50)
+    assert figures["cpu_threads"] >= 1
+    assert left(tmp_path) == []
