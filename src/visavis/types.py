@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
+"""Float arrays; float32 wherever they cross a folder border."""
 ImageArray = NDArray[np.uint8]
 
 SAMPLE_RATE = 16_000

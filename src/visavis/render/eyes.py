@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from visavis.render.geometry import Box, fill_outside, grid, polygon_mask, smooth_curve, smoothstep
+from visavis.render.geometry import (
+    Box,
+    fill_outside,
+    grid,
+    polygon_mask,
+    ramp,
+    smooth_curve,
+    smoothstep,
+)
 from visavis.types import FloatArray, ImageArray
 
 _LASH_MARGIN = 0.10  # of the iris radius: pixels at the lids that belong to lashes
@@ -44,7 +52,10 @@ class Eye:
             self.texture, at.astype(np.float32), None, cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        upper, lower = smooth_curve(points[list(self.upper)]), smooth_curve(points[list(self.lower)])
+        upper, lower = (
+            smooth_curve(points[list(self.upper)]),
+            smooth_curve(points[list(self.lower)]),
+        )
         opening = polygon_mask(self.box, np.concatenate([upper, lower[::-1]]))
         cover = cv2.GaussianBlur(opening, (3, 3), 0).astype(np.float32) / 255
         return self.box, *self._draw_lashes(eyeball, cover, upper, lower)
@@ -54,7 +65,7 @@ class Eye:
     ) -> tuple[ImageArray, FloatArray]:
         """Draw the line of lashes that nearly closed lids show into ``eyeball`` and ``cover``."""
         gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
-        strength = float(smoothstep(np.array(gap), 1.0, 0.2))
+        strength = ramp(gap, 1.0, 0.2)
         if strength == 0:
             return eyeball, cover
         line = np.zeros(cover.shape, np.uint8)

@@ -53,6 +53,11 @@ def smoothstep(x: NDArray[np.floating], low: float, high: float) -> FloatArray:
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
+def ramp(x: float, low: float, high: float) -> float:
+    """Return ``smoothstep`` of one number."""
+    return float(smoothstep(np.array(x), low, high))
+
+
 def polygon_mask(box: Box, polygon: FloatArray) -> NDArray[np.uint8]:
     """Return (h, w) uint8 coverage of ``polygon`` (k, 2) in picture pixels, antialiased."""
     mask = np.zeros((box.h, box.w), np.uint8)
@@ -119,8 +124,8 @@ def invert_field(field: FloatArray, step: int, rounds: int = 8) -> FloatArray:
 class WarpMesh:
     """A triangle mesh over the source picture, rasterised at every ``step``-th pixel of ``box``.
 
-    ``source`` (v, 2) vertices in pixels, ``triangles`` (m, 3); the first ``holes`` of them span eyes
-    and mouth and lie below the others.
+    ``source`` (v, 2) vertices in pixels, ``triangles`` (m, 3); the first ``holes`` of them span
+    eyes and mouth and lie below the others.
     """
 
     source: FloatArray

@@ -108,7 +108,9 @@ def _head_weight(
     h, w = portrait.image.shape[:2]
     rows, columns = nodes.shape[:2]
     at = nodes.copy()
-    head = cv2.remap(portrait.head_matte, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    head = cv2.remap(
+        portrait.head_matte, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     mask = (head > 0.5).astype(np.uint8)
     step = float(nodes[0, 1, 0] - nodes[0, 0, 0])
     oval = np.round(portrait.landmarks[list(FACE_OVAL), :2] / step).astype(np.int32)

@@ -36,6 +36,7 @@ _RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in fac
 _SPARSE = 4  # map nodes skipped when looking for where an overlay lies
 _MAP_ROWS = 150  # rows of the warp map over the face
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
+_MOOD = ("mouthSmile", "mouthDimple", "mouthFrown", "cheekSquint", "eyeSquint", "brow")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Appearance:
 
     image: ImageArray
     rig: PortraitRig
+    mood: FloatArray
     mesh: WarpMesh
     follow: FloatArray
     head: Head
@@ -55,7 +57,15 @@ class Appearance:
 
 
 class MeshWarpRenderer:
-    """Renderer that warps the photograph by its landmark mesh (see the module's first lines)."""
+    """Renderer that warps the photograph by its landmark mesh (see the module's first lines).
+
+    Motion is absolute, but a person who smiles in the photograph keeps ``mood`` of that smile (and
+    of brows and cheeks) under every motion: taken out whole, likeness goes with it.
+    """
+
+    def __init__(self, mood: float = 0.5) -> None:
+        """Keep the share ``mood`` (0..1) of the photograph's own expression."""
+        self._mood = mood
 
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Appearance:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
@@ -63,14 +73,16 @@ class MeshWarpRenderer:
         points = portrait.landmarks
         rig = fit_portrait(load_rig(), points)
         mesh, follow = _make_mesh(rig, points, size)
-        rest = _expression_points(rig, np.zeros(len(ARKIT_NAMES), np.float32))
+        kept = np.array([name.startswith(_MOOD) for name in ARKIT_NAMES], np.float32)
+        mood = self._mood * kept * rig.source_coefficients
+        rest = _expression_points(rig, mood)
         face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
         eyes = (
             make_eye(portrait.image, points, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS),
             make_eye(portrait.image, points, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_IRIS),
         )
         return Appearance(
-            portrait.image, rig, mesh, follow, make_head(portrait),
+            portrait.image, rig, mood, mesh, follow, make_head(portrait),
             make_layers(portrait, face_height), eyes, make_mouth(portrait.image, points, rest),
             grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step), mesh.step,
         )  # fmt: skip
@@ -78,7 +90,7 @@ class MeshWarpRenderer:
     def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
         coefficients = motion.coefficients[0]
-        points = _expression_points(appearance.rig, coefficients)
+        points = _expression_points(appearance.rig, coefficients + appearance.mood)
         turned = _turned_nodes(appearance, motion)
         expression = _expression_field(appearance, points)
         h, w = appearance.image.shape[:2]
@@ -131,7 +143,9 @@ def _make_mesh(
     rings = [oval + outward * reach * face_height for reach, _ in _RINGS]
     source = np.concatenate([points[:, :2], *rings]).astype(np.float32)
     n = len(FACE_OVAL)
-    circles = [np.array(FACE_OVAL)] + [len(points) + i * n + np.arange(n) for i in range(len(_RINGS))]
+    circles = [np.array(FACE_OVAL)] + [
+        len(points) + i * n + np.arange(n) for i in range(len(_RINGS))
+    ]
     quads = [
         np.stack([inner, np.roll(inner, -1), np.roll(outer, -1), outer], 1)
         for inner, outer in zip(circles[:-1], circles[1:], strict=True)

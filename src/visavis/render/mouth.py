@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from visavis.render.geometry import Box, smooth_curve, smoothstep
+from visavis.render.geometry import Box, ramp, smooth_curve, smoothstep
 from visavis.render.topology import CHEEKS, CHIN, INNER_LOWER_LIP, INNER_UPPER_LIP
 from visavis.types import FloatArray, ImageArray
 
@@ -77,7 +77,7 @@ class Mouth:
         return box, picture, cover
 
     def _cover(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
-        """Return (h, w) in [0, 1]: what the lips leave open, and the shadow line where they meet."""
+        """Return (h, w) in [0, 1]: what the lips leave open, and the line where they meet."""
         h, w = self.cavity.shape[:2]
         v = np.arange(h, dtype=np.float32)[:, None]
         top, bottom, between = _openings(upper, lower, w)
@@ -112,7 +112,7 @@ class Mouth:
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
         corners = 1 - 0.65 * smoothstep(across, 0.4, 1.05)
         gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
-        return under_lip * above_lip * corners * (0.74 + 0.26 * float(smoothstep(np.array(gap), 0, 9)))
+        return under_lip * above_lip * corners * (0.74 + 0.26 * ramp(gap, 0, 9))
 
 
 def _openings(
@@ -138,7 +138,7 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     mm = unit / _EYES_APART_MM
     light = _skin_light(image, landmarks, unit)
     parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
-    seam = 0.75 * float(smoothstep(np.array(parted), 0.8, 3.0))
+    seam = 0.75 * ramp(parted, 0.8, 3.0)
     corners = rest[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
     along = (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
     down = np.array([-along[1], along[0]])
@@ -151,7 +151,9 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     lower[..., :3] *= 0.86
     tint = np.append(light, 1.0)
     cavity = _cavity(size, mm) * light
-    return Mouth(upper * tint, lower * tint, _tongue(size, mm) * tint, cavity, frame, mm, rest, seam)
+    return Mouth(
+        upper * tint, lower * tint, _tongue(size, mm) * tint, cavity, frame, mm, rest, seam
+    )
 
 
 def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
@@ -249,9 +251,9 @@ def _tongue(size: tuple[int, int], mm: float) -> FloatArray:
     cover = smoothstep(v - top, -1.5, 1.5) * smoothstep(np.abs(u), 23, 17)
     ridge = 1 - 0.14 * np.exp(-((u / 1.4) ** 2)) * smoothstep(v, -2.0, 4.0)
     shade = (0.42 + 0.58 * smoothstep(v - top, 0.0, 8.0)) * ridge * (1 - 0.3 * (u / 22) ** 2)
-    return np.concatenate(
-        [_TONGUE * (cover * shade)[..., None], cover[..., None]], -1
-    ).astype(np.float32)
+    return np.concatenate([_TONGUE * (cover * shade)[..., None], cover[..., None]], -1).astype(
+        np.float32
+    )
 
 
 def _cavity(size: tuple[int, int], mm: float) -> FloatArray:
