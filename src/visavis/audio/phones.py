@@ -68,7 +68,7 @@ class SpeakerLevel:
 
     def hear(self, level: float, octaves: float, is_speech: bool, is_voiced: bool) -> SpeakerLevel:
         """Return the level after a block: fast at first, then over some ten seconds of speech."""
-        rate = max(1.0 / (3.0 + self.spoken), 0.004) if is_speech else 0.0
+        rate = max(1.0 / (1.0 + self.spoken), 0.004) if is_speech else 0.0
         turn = max(1.0 / (1.0 + self.voiced), 0.006) if is_voiced else 0.0
         return SpeakerLevel(
             self.level + rate * (level - self.level),
@@ -139,10 +139,10 @@ class PhoneRecognizer:
         hertz, voicing = pitch(piece[:PITCH_SAMPLES])
         octaves = float(np.log2(hertz / 100.0)) if hertz > 0 else 0.0
         is_speech = float(phones[0, :, 0].mean()) < 0.5
-        is_voiced = is_speech and voicing > 0.4
+        is_voiced = is_speech and voicing > 0.4 and float(levels.max()) > speaker.level - 12.0
         speaker = speaker.hear(float(levels.max()), octaves, is_speech, is_voiced)
         prosody = np.zeros((BLOCK_ROWS, 3), np.float32)
-        prosody[:, 0] = levels - speaker.level
-        prosody[:, 1] = octaves - speaker.pitch if is_voiced else 0.0
+        prosody[:, 0] = np.clip(levels - speaker.level, -50.0, 12.0)
+        prosody[:, 1] = np.clip(octaves - speaker.pitch, -1.0, 1.0) if is_voiced else 0.0
         prosody[:, 2] = voicing if is_speech else 0.0
         return cache, speaker, np.concatenate([phones[0], lips[0], prosody], axis=1)

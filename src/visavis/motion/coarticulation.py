@@ -89,10 +89,10 @@ def _emphasis(rows: FloatArray) -> float:
 def _tuck_lip(shapes: FloatArray, tuck: float) -> FloatArray:
     """Bring the lower lip to the upper teeth, ``tuck`` 0..1."""
     out = shapes.copy()
-    out[_JAW] += tuck * (min(out[_JAW], 0.09) - out[_JAW])
+    out[_JAW] += tuck * (min(out[_JAW], 0.05) - out[_JAW])
     out[INDEX["mouthLowerDown"]] *= 1.0 - tuck
     out[INDEX["mouthFunnel"]] *= 1.0 - 0.7 * tuck
-    out[INDEX["mouthUpperUp"]] = max(out[INDEX["mouthUpperUp"]], 0.14 * tuck)
+    out[INDEX["mouthUpperUp"]] = max(out[INDEX["mouthUpperUp"]], 0.10 * tuck)
     out[INDEX["mouthRollLower"]] = max(out[INDEX["mouthRollLower"]], 0.34 * tuck)
     return out
 
