@@ -18,7 +18,7 @@ from PIL import Image
 from visavis.types import ImageArray
 
 _PALETTE_FRAMES = 48
-_PALETTE_PIXELS = 400_000
+_PALETTE_PIXELS = 100_000
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32)
 
 

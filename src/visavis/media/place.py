@@ -56,11 +56,13 @@ def polite_endings() -> Iterator[None]:
 
 
 def _target(path: str | Path) -> Path:
-    """Return ``path`` as an absolute Path whose folder exists and may be written to."""
+    """Return ``path`` as an absolute Path without links: a possible name in an existing folder."""
     try:
-        place = Path(path).absolute()
+        place = Path(path).resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            place.lstat()
         folder_exists = place.parent.is_dir()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise output_error(path, error) from error
     if not folder_exists:
         raise OutputError(

@@ -14,6 +14,7 @@ name                   what is written
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -85,9 +86,9 @@ def _kind(path: str | Path) -> str:
     text = str(path)
     if text == "-":
         return "-"
-    if text.endswith("/") or Path(path).is_dir():
-        return "folder"
     suffix = Path(path).suffix.lower()
+    if text.endswith("/") or (not suffix and os.path.isdir(path)):  # noqa: PTH112 - never raises
+        return "folder"
     if suffix == ".png":
         _check_pattern(path)
         return "pattern"
