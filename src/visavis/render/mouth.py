@@ -27,8 +27,8 @@ _UPPER_DROP_MM = 2.9  # upper biting edge below the closed lips
 _LOWER_DROP_MM = 2.4  # lower biting edge below the closed lips, behind the upper teeth
 _TOOTH = np.array([226, 214, 196], np.float32)
 _GUM = np.array([168, 92, 90], np.float32)
-_TONGUE = np.array([158, 84, 84], np.float32)
-_CAVITY = np.array([92, 40, 36], np.float32)
+_TONGUE = np.array([172, 94, 94], np.float32)
+_CAVITY = np.array([108, 48, 44], np.float32)
 _LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
 
 
@@ -106,7 +106,7 @@ class Mouth:
         u = np.arange(w, dtype=np.float32)
         top, bottom, _ = _openings(upper, lower, w)
         v = np.arange(h, dtype=np.float32)[:, None]
-        under_lip = 0.55 + 0.45 * smoothstep((v - top) / self.mm, -0.5, 5.0)
+        under_lip = 0.70 + 0.30 * smoothstep((v - top) / self.mm, -0.5, 5.0)
         above_lip = 0.72 + 0.28 * smoothstep((bottom - v) / self.mm, -0.5, 3.0)
         left, right = upper[0, 0], upper[-1, 0]
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
@@ -247,7 +247,7 @@ def _paint_gum(
 def _tongue(size: tuple[int, int], mm: float) -> FloatArray:
     """Paint a tongue lying behind the lower teeth."""
     u, v = _local_mm(size, mm)
-    top = -4.5 + 7.0 * (u / 20.0) ** 2
+    top = -5.5 + 7.0 * (u / 20.0) ** 2
     cover = smoothstep(v - top, -1.5, 1.5) * smoothstep(np.abs(u), 23, 17)
     ridge = 1 - 0.14 * np.exp(-((u / 1.4) ** 2)) * smoothstep(v, -2.0, 4.0)
     shade = (0.42 + 0.58 * smoothstep(v - top, 0.0, 8.0)) * ridge * (1 - 0.3 * (u / 22) ** 2)
@@ -259,5 +259,5 @@ def _tongue(size: tuple[int, int], mm: float) -> FloatArray:
 def _cavity(size: tuple[int, int], mm: float) -> FloatArray:
     """Paint the dark behind everything, a little lighter towards the floor of the mouth."""
     u, v = _local_mm(size, mm)
-    glow = 0.35 + 0.65 * smoothstep(v, -2, 24) * np.exp(-((u / 24) ** 2))
+    glow = 0.45 + 0.55 * smoothstep(v, -2, 24) * np.exp(-((u / 24) ** 2))
     return (_CAVITY * glow[..., None]).astype(np.float32)
