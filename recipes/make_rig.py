@@ -76,6 +76,17 @@ LIPS_LOWER_ROWS = (
     146, 91, 181, 84, 17, 314, 405, 321, 375, 77, 90, 180, 85, 16, 315, 404, 320, 307,
     96, 89, 179, 86, 15, 316, 403, 319, 325, *LIPS_LOWER_INNER,
 )  # fmt: skip
+# Rows of skin above each upper lid, and how much of the lid's blink they make at least.
+LID_ROWS_RIGHT = (
+    (130, 247, 30, 29, 27, 28, 56, 190, 243),
+    (226, 113, 225, 224, 223, 222, 221, 189, 244),
+)
+LID_ROWS_LEFT = (
+    (463, 414, 286, 258, 257, 259, 260, 467, 359),
+    (464, 413, 441, 442, 443, 444, 445, 342, 446),
+)
+LID_DRAWN = (0.35, 0.12)
+ROLL_KEPT = 0.7
 FACE_VERTICES = 9409  # ICT's outer skin comes first
 EYEBALL_RADIUS = 1.2
 
@@ -464,14 +475,43 @@ def exact_contact(basis: Array, mesh: Mesh, follows: dict[str, Array]) -> None:
     lip_follows = (follows["lip_upper"], follows["lip_lower"])
     opened, closed = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthClose")
     basis[closed] += meet(mesh.points + basis[opened] + basis[closed], lip_follows, lips, 0.5)
-    for k in range(len(basis)):
-        if k != closed:
+    for k, name in enumerate(ARKIT_NAMES):
+        if name.startswith(("mouthRoll", "mouthPress", "mouthShrugLower", "mouthPucker")):
+            basis[k] += meet(mesh.points + basis[k], lip_follows, lips, 0.5)
+        elif k != closed:
             basis[k] += uncross(mesh.points + basis[k], lip_follows, lips)
     for side in ("right", "left"):
         chains = (LID_SPECS[f"eye_{side}_upper"][0], LID_SPECS[f"eye_{side}_lower"][0])
         lids = (follows[f"eye_{side}_upper"], follows[f"eye_{side}_lower"])
         k = ARKIT_NAMES.index("eyeBlink" + side.title())
         basis[k] += meet(mesh.points + basis[k], lids, chains, 0.9)
+
+
+def soften(basis: Array, mesh: Mesh, follows: dict[str, Array]) -> None:
+    """Keep what a photograph can show: rolled lips stay visible, closing lids draw skin along.
+
+    On a real face a rolled lip folds inwards and the lid unfolds from behind its crease; a picture
+    has neither, so lips keep a rest of their height and the crease comes down part of the way.
+    """
+    for name, rows, key in (
+        ("mouthRollUpper", LIPS_UPPER_ROWS, "lip_upper"),
+        ("mouthRollLower", LIPS_LOWER_ROWS, "lip_lower"),
+    ):
+        shape, points = basis[ARKIT_NAMES.index(name)], list(rows)
+        along = follows[key][points]
+        chain = LIPS_UPPER_INNER if key == "lip_upper" else LIPS_LOWER_INNER
+        rim = (along / np.maximum(along.sum(1, keepdims=True), 1e-6)) @ shape[list(chain)]
+        shape[points] = rim + ROLL_KEPT * (shape[points] - rim)
+    for side, rows, chain in (
+        ("Right", LID_ROWS_RIGHT, EYE_RIGHT_UPPER),
+        ("Left", LID_ROWS_LEFT, EYE_LEFT_UPPER),
+    ):
+        shape = basis[ARKIT_NAMES.index("eyeBlink" + side)]
+        lid = shape[list(chain)]
+        for row, share in zip(rows, LID_DRAWN, strict=True):
+            pulled = share * lid
+            weaker = pulled[:, 1] > shape[list(row), 1]
+            shape[list(row)] = np.where(weaker[:, None], pulled, shape[list(row)])
 
 
 def ring_triangles(chains: Any) -> Array:  # noqa: ANN401
@@ -504,6 +544,7 @@ def main() -> None:
     follows = {name: chain_follow(target, spec) for name, spec in LID_SPECS.items()}
     follows["lip_upper"] = chain_follow(target, LIP_UPPER_SPEC)
     follows["lip_lower"] = chain_follow(target, LIP_LOWER_SPEC)
+    soften(basis, mesh, follows)
     exact_contact(basis, mesh, follows)
     centres = eyeballs(mesh)
     turn_iris(basis, mesh, centres)
@@ -551,6 +592,8 @@ def main() -> None:
         jaw_weight=weight.astype(np.float32),
         jaw_hinge=hinge.astype(np.float32),
         identity=modes.astype(np.float16),
+        photo=np.zeros((0, 478, 3), np.float32),
+        photo_shapes=np.zeros(0, np.int32),
         **{f"follow_{k}": v.astype(np.float32) for k, v in follows.items()},
         **{k: np.array(v, np.int32) for k, v in lists.items()},
     )

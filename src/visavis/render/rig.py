@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.hub import asset
-from visavis.render.solve import Pose, align, angles, bounded_least_squares, turn
+from visavis.render.solve import (
+    Pose,
+    Prior,
+    align,
+    angles,
+    bounded_least_squares,
+    make_prior,
+    turn,
+)
 from visavis.types import ARKIT_NAMES, FloatArray, Motion
 
 IntArray = NDArray[np.int32]
@@ -34,26 +42,35 @@ _CHAINS = (
     "lips_lower", "eye_right_upper", "eye_right_lower", "eye_left_upper", "eye_left_lower",
     "iris_right", "iris_left", "brow_right", "brow_left", "face_oval",
 )  # fmt: skip
-_PIVOT = (0.0, 4.5, 8.0)
-_YAW, _PITCH = np.radians(30.0), np.radians(25.0)
-_REST_OPENING = 0.15
+_PIVOT = (0.0, 4.5, 8.0)  # where a head turns on its neck: below the ears
+_LOOK = (30.0, 25.0)  # degrees of an eye at coefficient 1, sideways and up or down
+_REST_OPENING = 0.15  # eyes narrower than this part of their width are taken for closing
 _UPPER_SHARE = (0.5, 0.9, 0.9)
-_MERGE = 0.12
+_WIDEST = (3.8, 1.5, 1.5)  # cm, however many shapes add up
+_MERGE = 0.12  # cm of gap under which the two sides' paired points run together
+_AT_CAMERA = (-0.655, 0.36)  # iris offset in cm per sine of yaw and pitch of eyes on the camera
+_GAZE_SLACK, _GAZE_MOST = 0.13, 0.35  # cm of iris offset: nothing wrong below, noise above
 
 
 @dataclass(frozen=True)
 class Contact:
     """Two chains of points that may touch but never cross: lips, or one eye's lids.
 
-    ``upper`` and ``lower`` (n,) are mesh points from the viewer's left to right, paired, with shared
-    ends. ``follow`` (478, 2n) is how far each mesh point goes with each chain point (upper first).
-    ``upper_share`` is the part of a correction that the upper chain makes.
+    ``upper`` and ``lower`` (n,) are mesh points from the viewer's left to right, paired, with
+    shared ends. ``follow`` (478, 2n) is how far each mesh point goes with each chain point.
+    ``upper_share`` is the part of a correction that the upper chain makes, ``widest`` the largest
+    gap in cm.
     """
 
     upper: IntArray
     lower: IntArray
     follow: FloatArray
     upper_share: float
+    widest: float
+
+    def gap(self, points: FloatArray) -> FloatArray:
+        """Return the vectors (n, 3) from the upper to the lower chain on ``points`` (478, 3)."""
+        return points[self.lower] - points[self.upper]
 
     def shift(self, gap: FloatArray) -> FloatArray:
         """Return (478, 3) displacements that take the vectors ``gap`` (n, 3) out, lower - upper."""
@@ -62,41 +79,22 @@ class Contact:
 
 
 @dataclass(frozen=True)
-class Prior:
-    """What is known before looking: which expressions photographs show, how faces differ.
-
-    With ``off`` (1434,) the deviation from the generic neutral, expression coefficients minimise
-    ``c @ gram @ c / 2 - (gain @ off - cost) @ c``; ``identity`` (1434, 1434 low rank, kept as two
-    factors) maps what is left to the likely identity. ``rigid`` (478,): weight of each point in
-    the head pose. ``precision`` (1434,): inverse variance of a coordinate. ``track_cost`` (52,).
-    """
-
-    gram: FloatArray
-    gain: FloatArray
-    cost: FloatArray
-    modes: FloatArray
-    mode_gain: FloatArray
-    rigid: FloatArray
-    precision: FloatArray
-    track_cost: FloatArray
-
-
-@dataclass(frozen=True)
 class Rig:
     """The generic face.
 
-    ``neutral`` (478, 3), ``basis`` (52, 478, 3) displacements at 1.0, ``identity`` (k, 478, 3) one
-    standard deviation each. ``triangles`` (m, 3) cover the skin; ``mouth_triangles`` and
-    ``eye_triangles`` fill the openings between the inner lips and between the lids. ``mirror``
-    (478,) is each point's twin. ``contours``: index lists, each from the viewer's left to right
-    (``face_oval`` clockwise from the top). ``eyeballs`` (2, 3) centres, the person's right eye
-    first. ``jaw_weight`` (478,): 1 on the mandible, 0 on the skull; ``jaw_hinge`` (3,) on the
-    horizontal axis through both joints. ``contacts``: lips, right lids, left lids.
+    ``neutral`` (478, 3), ``basis`` (52, 478, 3) displacements at 1.0, ``photo_basis`` the same as
+    photographs show them (used to take an expression out). ``triangles`` (m, 3) cover the skin;
+    ``mouth_triangles`` and ``eye_triangles`` fill the openings between the inner lips and between
+    the lids. ``mirror`` (478,) is each point's twin. ``contours``: index lists, each from the
+    viewer's left to right (``face_oval`` clockwise from the top). ``eyeballs`` (2, 3) centres, the
+    person's right eye first. ``jaw_weight`` (478,): 1 on the mandible, 0 on the skull;
+    ``jaw_hinge`` (3,) on the horizontal axis through both joints. ``contacts``: lips, right lids,
+    left lids.
     """
 
     neutral: FloatArray
     basis: FloatArray
-    identity: FloatArray
+    photo_basis: FloatArray
     triangles: IntArray
     mouth_triangles: IntArray
     eye_triangles: IntArray
@@ -114,16 +112,17 @@ class Rig:
 class PortraitRig:
     """The rig of one person, in head space.
 
-    ``neutral`` (478, 3) is the relaxed face: lips closed, eyes open, gaze as in the portrait's pose
-    towards the camera. ``basis`` (52, 478, 3) fits this face. ``source_coefficients`` (52,) is the
-    expression found in the photograph; ``source`` (478, 3) the photographed points in head space.
-    ``pose`` is the portrait's own; ``eyeballs`` (2, 3); ``pivot`` (3,) where the head turns;
-    ``interocular`` pixels between the iris centres seen from the front.
+    ``neutral`` (478, 3) is the relaxed face: lips closed, eyes open and on the camera that took the
+    portrait. ``basis`` (52, 478, 3) fits this face, ``gram`` (52, 52) belongs to it in ``solve``.
+    ``source_coefficients`` (52,) is the expression found in the photograph, ``source`` (478, 3) the
+    photographed points in head space. ``pose`` is the portrait's own; ``eyeballs`` (2, 3);
+    ``pivot`` (3,) where the head turns; ``interocular`` pixels between the eyes from the front.
     """
 
     rig: Rig
     neutral: FloatArray
     basis: FloatArray
+    gram: FloatArray
     source_coefficients: FloatArray
     source: FloatArray
     pose: Pose
@@ -143,15 +142,20 @@ def load_rig() -> Rig:
                 contours[b],
                 np.concatenate([data[f"follow_{upper}"], data[f"follow_{lower}"]], 1),
                 share,
+                widest,
             )
-            for (upper, lower, a, b), share in zip(_CONTACTS, _UPPER_SHARE, strict=True)
+            for (upper, lower, a, b), share, widest in zip(
+                _CONTACTS, _UPPER_SHARE, _WIDEST, strict=True
+            )
         )
         basis = data["basis"].astype(np.float32)
+        photo = basis.copy()
+        photo[data["photo_shapes"]] += data["photo"]
         identity = data["identity"].astype(np.float32)
         return Rig(
             neutral=data["neutral"],
             basis=basis,
-            identity=identity,
+            photo_basis=photo,
             triangles=data["triangles"],
             mouth_triangles=data["mouth_triangles"],
             eye_triangles=data["eye_triangles"],
@@ -162,46 +166,8 @@ def load_rig() -> Rig:
             jaw_weight=data["jaw_weight"],
             jaw_hinge=data["jaw_hinge"],
             contacts=contacts,
-            prior=_prior(basis, identity, contacts[0]),
+            prior=make_prior(photo, identity, contacts[0].upper, contacts[0].lower),
         )
-
-
-# Cost of an expression in a photograph: (square, linear). Shapes not named stay at zero: they are
-# rare there, or cannot be told from identity or from a named shape.
-_COMMON = {
-    "jawOpen": (2, 0), "mouthSmile": (2, 0), "mouthUpperUp": (4, 1), "mouthLowerDown": (4, 1),
-    "mouthStretch": (20, 4), "mouthFrown": (20, 4), "mouthPucker": (20, 4), "mouthFunnel": (20, 4),
-    "mouthDimple": (20, 4), "eyeSquint": (20, 4), "cheekSquint": (20, 4), "mouthPress": (40, 8),
-    "browInnerUp": (60, 10), "browOuterUp": (60, 10), "browDown": (60, 10), "eyeWide": (60, 10),
-    "noseSneer": (60, 10),
-}  # fmt: skip
-_NOISE = np.array([0.5, 0.5, 1.5])
-_GAP_NOISE = 0.05
-
-
-def _prior(basis: FloatArray, identity: FloatArray, lips: Contact) -> Prior:
-    """Return the prior of the generic face; the identity is marginalised (Woodbury)."""
-    plain = [name.removesuffix("Left").removesuffix("Right") for name in ARKIT_NAMES]
-    square, linear = np.array([_COMMON.get(name, (1e5, 1e3)) for name in plain], np.float64).T
-    precision = np.tile(_NOISE**-2.0, basis.shape[1])
-    flat = basis.reshape(len(basis), -1).astype(np.float64)
-    modes = identity.reshape(len(identity), -1).astype(np.float64)
-    gaps = np.zeros((len(lips.upper), flat.shape[1]))
-    rows = np.arange(len(lips.upper))
-    gaps[rows, 3 * lips.lower + 1] += 1 / _GAP_NOISE
-    gaps[rows, 3 * lips.upper + 1] -= 1 / _GAP_NOISE
-
-    def weigh(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return x * precision + (x @ gaps.T) @ gaps
-
-    inner = np.linalg.inv(weigh(modes) @ modes.T + np.eye(len(modes)))
-    mode_gain = inner @ weigh(modes)
-    gain = weigh(flat) - (weigh(flat) @ modes.T) @ mode_gain
-    moving = np.sqrt((basis[:, :, :2] ** 2).sum(2)).max(0)
-    rigid = np.exp(-((moving / 0.5) ** 2))
-    rigid[468:] = 0
-    arrays = (gain @ flat.T + np.diag(square), gain, linear, modes, mode_gain, rigid, precision)
-    return Prior(*(a.astype(np.float32) for a in arrays), np.full(len(flat), 0.05, np.float32))
 
 
 def express(face: PortraitRig, coefficients: FloatArray) -> FloatArray:
@@ -232,9 +198,10 @@ def pose_points(face: PortraitRig, motion: Motion) -> FloatArray:
 
 
 def _separate(contact: Contact, points: FloatArray) -> FloatArray:
-    gap = points[contact.lower] - points[contact.upper]
+    """Return the displacement that undoes crossing and gaping, and joins what touches."""
+    gap = contact.gap(points)
     merge = np.clip(1 - gap[:, 1:2] / _MERGE, 0, 1)
-    gap[:, 1:2] = np.minimum(gap[:, 1:2], 0)
+    gap[:, 1] -= np.clip(gap[:, 1], 0, contact.widest)
     gap[:, ::2] *= merge * merge * (3 - 2 * merge)
     return contact.shift(gap)
 
@@ -244,7 +211,7 @@ def _turn_irises(face: PortraitRig, c: FloatArray, points: FloatArray) -> None:
         inward = c[_K[f"eyeLookIn{side}"]] - c[_K[f"eyeLookOut{side}"]]
         down = c[_K[f"eyeLookDown{side}"]] - c[_K[f"eyeLookUp{side}"]]
         iris = face.rig.contours[f"iris_{side.lower()}"]
-        rotation = turn(-np.degrees(_PITCH) * down, np.degrees(_YAW) * inward * (1 - 2 * k), 0)
+        rotation = turn(-_LOOK[1] * down, _LOOK[0] * inward * (1 - 2 * k), 0)
         points[iris] = (face.neutral[iris] - face.eyeballs[k]) @ rotation.T + face.eyeballs[k]
 
 
@@ -256,63 +223,70 @@ def fit_portrait(rig: Rig, points: FloatArray) -> PortraitRig:
     """
     prior = rig.prior
     c = np.zeros(len(ARKIT_NAMES), np.float32)
+    shapes = rig.photo_basis.reshape(len(c), -1)
     likely = rig.neutral
     for _ in range(3):
-        model = likely + np.tensordot(c, rig.basis, 1)
-        pose = align(model, points, prior.rigid)
+        pose = align(likely + (c @ shapes).reshape(-1, 3), points, prior.rigid)
         source = pose.unproject(points)
         off = (source - rig.neutral).ravel()
         c = bounded_least_squares(prior.gram, prior.gain @ off - prior.cost, c)
-        rest = off - c @ rig.basis.reshape(len(c), -1)
-        likely = rig.neutral + (prior.mode_gain @ rest @ prior.modes).reshape(-1, 3)
-    return _personal(rig, points, pose, source, c)
-
-
-def _personal(
-    rig: Rig, points: FloatArray, pose: Pose, source: FloatArray, c: FloatArray
-) -> PortraitRig:
-    """Return the portrait's rig from its pose, head-space points and expression."""
-    neutral = source - np.tensordot(c, rig.basis, 1)
-    neutral += rig.contacts[0].shift(_gap(rig.contacts[0], neutral))
-    c = c.copy()
+        likely = rig.neutral + prior.likely_identity(off - c @ shapes)
+    neutral = source - (c @ shapes).reshape(-1, 3)
+    neutral += rig.contacts[0].shift(rig.contacts[0].gap(neutral))
     for side, contact in (("Right", rig.contacts[1]), ("Left", rig.contacts[2])):
         c[_K[f"eyeBlink{side}"]] = _open_lids(contact, neutral)
+    eyeballs = _rest_gaze(rig, neutral, c, pose)
     basis = _fitted_basis(rig, neutral)
-    eyeballs = np.stack(
-        [
-            rig.eyeballs[k] + neutral[rig.contours[name][0]] - rig.neutral[rig.contours[name][0]]
-            for k, name in enumerate(("iris_right", "iris_left"))
-        ]
-    )
-    between = neutral[rig.contours["iris_right"][0]] - neutral[rig.contours["iris_left"][0]]
+    flat = basis.reshape(len(c), -1)
     return PortraitRig(
         rig=rig,
         neutral=neutral,
         basis=basis,
+        gram=(flat * prior.precision) @ flat.T + prior.track_cost * np.eye(len(c), dtype="f4"),
         source_coefficients=c,
         source=source,
         pose=pose,
-        eyeballs=eyeballs.astype(np.float32),
+        eyeballs=eyeballs,
         pivot=np.array(_PIVOT, np.float32),
-        interocular=float(np.linalg.norm(between)) * pose.scale,
+        interocular=float(np.linalg.norm(eyeballs[1] - eyeballs[0])) * pose.scale,
     )
-
-
-def _gap(contact: Contact, points: FloatArray) -> FloatArray:
-    return points[contact.lower] - points[contact.upper]
 
 
 def _open_lids(contact: Contact, neutral: FloatArray) -> float:
     """Open closed lids of ``neutral`` in place to a relaxed width; return the blink they showed."""
-    gap = _gap(contact, neutral)
-    width = np.linalg.norm(neutral[contact.upper[-1]] - neutral[contact.upper[0]])
-    middle = gap[len(gap) // 2, 1] / width
-    if middle >= _REST_OPENING:
+    gap = contact.gap(neutral)
+    width = float(np.linalg.norm(neutral[contact.upper[-1]] - neutral[contact.upper[0]]))
+    opening = float(gap[len(gap) // 2, 1]) / width
+    if opening >= _REST_OPENING:
         return 0.0
-    bow = np.sin(np.linspace(0, np.pi, len(gap)))[:, None]
-    missing = (_REST_OPENING - middle) * width * bow * np.array([0, 1, 0])
-    neutral += contact.shift(-missing.astype(np.float32))
-    return float(np.clip(1 - middle / _REST_OPENING, 0, 1))
+    bow = np.zeros_like(gap)
+    bow[:, 1] = np.sin(np.linspace(0, np.pi, len(gap))) * (_REST_OPENING - opening) * width
+    neutral += contact.shift(-bow)
+    return min(1 - opening / _REST_OPENING, 1.0)
+
+
+def _rest_gaze(rig: Rig, neutral: FloatArray, c: FloatArray, pose: Pose) -> FloatArray:
+    """Turn averted irises of ``neutral`` in place to the camera, note it in ``c``; return eyeballs.
+
+    Eyes on the camera stand off the middle of their lids by a known amount for each head pose.
+    """
+    pitch, yaw, _ = np.sin(np.radians(angles(pose.rotation)))
+    irises = [rig.contours["iris_right"], rig.contours["iris_left"]]
+    corners = [contact.upper[[0, -1]] for contact in rig.contacts[1:]]
+    off = [
+        neutral[i[0]] - rig.neutral[i[0]] - (neutral[e] - rig.neutral[e]).mean(0)
+        for i, e in zip(irises, corners, strict=True)
+    ]
+    averted = np.mean(off, axis=0)[:2] - (_AT_CAMERA[0] * yaw, _AT_CAMERA[1] * pitch)
+    averted = np.sign(averted) * np.clip(np.abs(averted) - _GAZE_SLACK, 0, _GAZE_MOST)
+    look = np.abs(np.degrees(np.arcsin(averted / rig.eyeball_radius))) / _LOOK
+    for k, side in enumerate(("Right", "Left")):
+        c[_K[f"eyeLook{'Out' if (averted[0] > 0) == bool(k) else 'In'}{side}"]] = look[0]
+        c[_K[f"eyeLook{'Down' if averted[1] > 0 else 'Up'}{side}"]] = look[1]
+        neutral[irises[k], :2] -= averted
+    return np.stack(
+        [rig.eyeballs[k] + neutral[i[0]] - rig.neutral[i[0]] for k, i in enumerate(irises)]
+    ).astype(np.float32)
 
 
 def _fitted_basis(rig: Rig, neutral: FloatArray) -> FloatArray:
@@ -323,14 +297,16 @@ def _fitted_basis(rig: Rig, neutral: FloatArray) -> FloatArray:
     usual = np.linalg.norm(np.diff(rig.neutral[corners], axis=0))
     mouth = [k for name, k in _K.items() if name.startswith("mouth") and name != "mouthClose"]
     basis[mouth] *= np.float32(np.clip(wide / usual, 0.8, 1.2))
-    closing = neutral + basis[_K["jawOpen"]] + basis[_K["mouthClose"]]
-    basis[_K["mouthClose"]] += rig.contacts[0].shift(_gap(rig.contacts[0], closing))
+    lips = rig.contacts[0]
+    basis[_K["mouthClose"]] += lips.shift(
+        lips.gap(neutral + basis[_K["jawOpen"]] + basis[_K["mouthClose"]])
+    )
     for side, contact in (("Right", rig.contacts[1]), ("Left", rig.contacts[2])):
-        ratio = _gap(contact, neutral)[:, 1].max() / _gap(contact, rig.neutral)[:, 1].max()
+        ratio = contact.gap(neutral)[:, 1].max() / contact.gap(rig.neutral)[:, 1].max()
         lids = [_K[f"{name}{side}"] for name in ("eyeBlink", "eyeSquint", "eyeWide")]
         basis[lids] *= np.float32(np.clip(ratio, 0.3, 1.6))
         blink = _K[f"eyeBlink{side}"]
-        basis[blink] += contact.shift(_gap(contact, neutral + basis[blink]))
+        basis[blink] += contact.shift(contact.gap(neutral + basis[blink]))
     return basis
 
 
@@ -341,11 +317,9 @@ def solve(face: PortraitRig, points: FloatArray) -> tuple[FloatArray, FloatArray
     """
     prior = face.rig.prior
     flat = face.basis.reshape(len(ARKIT_NAMES), -1)
-    weighted = flat * prior.precision
-    gram = weighted @ flat.T + np.diag(prior.track_cost)
     c = np.zeros(len(flat), np.float32)
     for _ in range(3):
         pose = align(face.neutral + (c @ flat).reshape(-1, 3), points, prior.rigid)
         off = (pose.unproject(points) - face.neutral).ravel()
-        c = bounded_least_squares(gram, weighted @ off, c)
+        c = bounded_least_squares(face.gram, flat @ (prior.precision * off), c)
     return c, angles(pose.rotation @ face.pose.rotation.T), pose

@@ -1,4 +1,7 @@
-"""Small exact maths under the rig: similarity alignment and bounded least squares."""
+"""The maths under the rig: similarity alignment, bounded least squares, and what is known before.
+
+Only arrays go in and out; what the points mean is the rig's business.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.types import FloatArray
+from visavis.types import ARKIT_NAMES, FloatArray
+
+# Cost of an expression in a photograph: (square, linear). Shapes not named stay at zero: they are
+# rare there, or cannot be told from identity or from a named shape.
+_COMMON = {
+    "jawOpen": (2, 0), "mouthSmile": (2, 0), "mouthUpperUp": (4, 1), "mouthLowerDown": (4, 1),
+    "mouthStretch": (20, 4), "mouthFrown": (20, 4), "mouthPucker": (20, 4), "mouthFunnel": (20, 4),
+    "mouthDimple": (20, 4), "eyeSquint": (20, 4), "cheekSquint": (20, 4), "mouthPress": (40, 8),
+    "browInnerUp": (60, 10), "browOuterUp": (60, 10), "browDown": (60, 10), "eyeWide": (60, 10),
+    "noseSneer": (60, 10),
+}  # fmt: skip
+_NOISE = np.array([0.5, 0.5, 1.5])
+_GAP_NOISE = 0.05
+_TRACK_COST = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,18 +94,87 @@ def angles(rotation: FloatArray) -> FloatArray:
 
 
 def bounded_least_squares(
-    gram: FloatArray, target: FloatArray, start: FloatArray, rounds: int = 150
+    gram: FloatArray, target: FloatArray, start: FloatArray, rounds: int = 120
 ) -> FloatArray:
     """Minimise ``x @ gram @ x / 2 - target @ x`` over 0 <= x <= 1 (FISTA, Beck and Teboulle 2009).
 
-    ``gram`` (k, k) symmetric positive, ``target`` and ``start`` (k,).
+    ``gram`` (k, k) symmetric positive, ``target`` and ``start`` (k,). Every coordinate is measured
+    in units of its own curvature, so that very unequal costs do not slow the others down.
     """
-    step = 1.0 / float(np.abs(gram).sum(1).max())
-    x = momentum = start.astype(np.float32)
+    unit = 1 / np.sqrt(np.diag(gram))
+    scaled, aim, top = gram * np.outer(unit, unit), target * unit, 1 / unit
+    step = 1 / float(np.linalg.eigvalsh(scaled)[-1])
+    x = momentum = start / unit
     t = 1.0
     for _ in range(rounds):
-        new = np.clip(momentum - step * (gram @ momentum - target), 0, 1)
+        new = np.clip(momentum + step * (aim - scaled @ momentum), 0, top)
+        if (momentum - new) @ (new - x) > 0:
+            t = 1.0  # adaptive restart, O'Donoghue and Candes 2015
         t_new = (1 + (1 + 4 * t * t) ** 0.5) / 2
-        momentum = new + np.float32((t - 1) / t_new) * (new - x)
+        momentum = new + (t - 1) / t_new * (new - x)
         x, t = new, t_new
-    return x
+    return (x * unit).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known before looking: which expressions photographs show, how faces differ.
+
+    With ``off`` (1434,) the deviation from the generic neutral, expression coefficients minimise
+    ``c @ gram @ c / 2 - (gain @ off - cost) @ c``. What is left, ``rest``, has the likely identity
+    ``mode_gain @ rest @ modes``. ``rigid`` (478,) weighs each point in the head pose; ``precision``
+    (1434,) is the inverse variance of a coordinate; ``track_cost`` is the square cost of a
+    coefficient when a known face is tracked.
+    """
+
+    gram: FloatArray
+    gain: FloatArray
+    cost: FloatArray
+    modes: FloatArray
+    mode_gain: FloatArray
+    rigid: FloatArray
+    precision: FloatArray
+    track_cost: float
+
+    def likely_identity(self, rest: FloatArray) -> FloatArray:
+        """Return the identity displacement (n, 3) that best explains ``rest`` (3n,)."""
+        return (self.mode_gain @ rest @ self.modes).reshape(-1, 3)
+
+
+def make_prior(
+    basis: FloatArray, identity: FloatArray, upper: NDArray[np.int32], lower: NDArray[np.int32]
+) -> Prior:
+    """Return the prior of the generic face; the identity is marginalised (Woodbury).
+
+    ``basis`` (52, n, 3) are the shapes as photographs show them, ``identity`` (k, n, 3) standard
+    deviations; the gaps between points ``upper`` and ``lower`` are known to be expression alone.
+    """
+    plain = [name.removesuffix("Left").removesuffix("Right") for name in ARKIT_NAMES]
+    costs = np.array([_COMMON.get(name, (1e4, 1e3)) for name in plain], np.float64)
+    precision = np.tile(_NOISE**-2.0, basis.shape[1])
+    flat = basis.reshape(len(basis), -1).astype(np.float64)
+    modes = identity.reshape(len(identity), -1).astype(np.float64)
+    gaps = np.zeros((len(upper), flat.shape[1]))
+    rows = np.arange(len(upper))
+    gaps[rows, 3 * lower + 1] += 1 / _GAP_NOISE
+    gaps[rows, 3 * upper + 1] -= 1 / _GAP_NOISE
+
+    def weigh(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return x * precision + (x @ gaps.T) @ gaps
+
+    weighed = weigh(modes)
+    mode_gain = np.linalg.solve(weighed @ modes.T + np.eye(len(modes)), weighed)
+    gain = weigh(flat) - (weigh(flat) @ modes.T) @ mode_gain
+    moving = np.sqrt((basis[:, :, :2] ** 2).sum(2)).max(0)
+    rigid = np.exp(-((moving / 0.5) ** 2))
+    rigid[468:] = 0
+    return Prior(
+        gram=(gain @ flat.T + np.diag(costs[:, 0])).astype(np.float32),
+        gain=gain.astype(np.float32),
+        cost=costs[:, 1].astype(np.float32),
+        modes=modes.astype(np.float32),
+        mode_gain=mode_gain.astype(np.float32),
+        rigid=rigid.astype(np.float32),
+        precision=precision.astype(np.float32),
+        track_cost=_TRACK_COST,
+    )
