@@ -39,7 +39,7 @@ class FeatureExtractor(Protocol):
 
     @property
     def look_ahead_samples(self) -> int:
-        """Samples after a row's own instant that must be known before the row comes out, at most."""
+        """Samples after a row's instant that must be known before it comes out, at most."""
         ...
 
     def start(self) -> Any:  # noqa: ANN401 - each extractor has its own state
@@ -52,7 +52,7 @@ class FeatureExtractor(Protocol):
         audio: Audio,
         final: bool = False,  # noqa: ANN401
     ) -> tuple[Any, Features]:
-        """Take the next piece of sound; return the new state and the rows now known (maybe none)."""
+        """Take the next piece of sound; return the new state and the rows now known."""
         ...
 
 

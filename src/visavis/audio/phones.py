@@ -19,13 +19,11 @@ slice  name       meaning
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from visavis.audio.features import BLOCK_ROWS, HOP_SAMPLES, ROWS_PER_SECOND, row_count
-from visavis.audio.mel import BANDS, BLOCK_SAMPLES, WINDOW_SAMPLES, block_log_mel
+from visavis.audio.mel import BLOCK_SAMPLES, WINDOW_SAMPLES, block_log_mel
 from visavis.audio.prosody import PITCH_SAMPLES, loudness, pitch
 from visavis.nn.session import Network, packaged
 from visavis.types import Audio, Features, FloatArray
@@ -51,6 +49,7 @@ LOOK_AHEAD_ROWS = 7
 CACHE_SHAPE = (1, 160, 44)
 """Past of all convolutions together: channels, steps (2 x dilation for each layer in turn)."""
 
+_UNHEARD_POWER = 1e-8
 _HALF = WINDOW_SAMPLES // 2
 _MARGIN = (PITCH_SAMPLES - BLOCK_SAMPLES) // 2
 _BEHIND = LOOK_AHEAD_ROWS * HOP_SAMPLES + HOP_SAMPLES // 2 + _MARGIN
@@ -135,6 +134,9 @@ class PhoneRecognizer:
         """Return cache, speaker and rows (BLOCK_ROWS, SIZE) after one block of sound."""
         mel = block_log_mel(piece[_BEHIND - _HALF :])
         phones, lips, cache = self._network({"mel": mel[None], "cache": cache})
+        if float(np.square(piece).mean()) < _UNHEARD_POWER:
+            phones = np.eye(1, len(PHONES), dtype=np.float32)[None].repeat(BLOCK_ROWS, axis=1)
+            lips = np.zeros((1, BLOCK_ROWS, 2), np.float32)
         levels = loudness(piece[_MARGIN : _MARGIN + BLOCK_SAMPLES], BLOCK_ROWS)
         hertz, voicing = pitch(piece[:PITCH_SAMPLES])
         octaves = float(np.log2(hertz / 100.0)) if hertz > 0 else 0.0

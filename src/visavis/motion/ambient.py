@@ -32,7 +32,7 @@ _QUIET_SHARE = 0.45
 
 @dataclass(frozen=True)
 class Prosody:
-    """The sound's part in a frame: ``speech`` 0..1, ``stress`` 0..1, ``pause_s`` since speech."""
+    """The sound's part in a frame: ``speech`` 0..1, ``stress`` 0..1."""
 
     speech: float
     stress: float
@@ -56,7 +56,7 @@ class AmbientState:
 
 
 def lid(age_s: float, scale: float) -> float:
-    """Return how far the lid is closed ``age_s`` seconds after a blink began: 80 ms down, 190 up."""
+    """Return how far the lid is closed ``age_s`` seconds after a blink began."""
     down, hold, up = 0.085 * scale, 0.03 * scale, 0.20 * scale
     if age_s < down:
         t = max(0.0, age_s / down)
@@ -105,14 +105,14 @@ def _glance(state: AmbientState, seed: int, frame: int, phase: Phase, fps: int) 
     n = state.gazes
     away = uniform(seed, _GAZE, n)
     is_back = abs(state.gaze_to[0]) + abs(state.gaze_to[1]) > 4.0
-    reach = 0.9 if is_back or away < 0.86 else (7.0 if phase is Phase.SPEAKING else 5.0)
+    reach = 0.9 if is_back or away < 0.86 else (5.0 if phase is Phase.SPEAKING else 4.0)
     yaw = reach * normal(seed, _GAZE + 1, n)
     pitch = 0.6 * reach * normal(seed, _GAZE + 2, n)
     rest_s = np.exp(0.55 * normal(seed, _GAZE + 3, n)) * (0.75 if reach > 2 else 1.25)
     return replace(
         state,
         gaze_from=state.gaze_to,
-        gaze_to=(float(np.clip(yaw, -12, 12)), float(np.clip(pitch, -8, 6))),
+        gaze_to=(float(np.clip(yaw, -10, 10)), float(np.clip(pitch, -7, 5))),
         gaze_start=state.gaze_at,
         gaze_at=state.gaze_at + float(np.clip(rest_s, 0.25, 4.0)) * fps,
         gazes=n + 1,
@@ -166,10 +166,10 @@ def _head(state: AmbientState, seed: int, seconds: float, phase: Phase) -> Float
     share = _QUIET_SHARE + (1.0 - _QUIET_SHARE) * state.activity
     if phase is not Phase.SPEAKING:
         share = 1.0
-    sway = wander(seed + _HEAD, 3, seconds, 0.17) * _HEAD_DEG[phase] * share
-    quick = np.array([curve(seed, _HEAD + 40 + i, seconds, 1.1) for i in range(3)])
-    sway += (quick * np.array([0.28, 0.30, 0.18]) * state.activity).astype(np.float32)
-    sway[0] += -2.2 * state.nod[0] + 0.5 * _breath(seed, seconds) * 0.3
+    sway = wander(seed + _HEAD, 3, seconds, 0.2) * _HEAD_DEG[phase] * share
+    quick = np.array([curve(seed, _HEAD + 40 + i, seconds, 0.9) for i in range(3)])
+    sway += (quick * np.array([0.50, 0.55, 0.30]) * state.activity).astype(np.float32)
+    sway[0] += -2.2 * state.nod[0] + 0.15 * _breath(seed, seconds)
     sway[2] += 0.25 * sway[1] * curve(seed, _HEAD + 50, seconds, 0.1)
     return np.asarray(np.clip(sway, -9.0, 9.0), np.float32)
 
@@ -206,7 +206,7 @@ def _eyes(
         out[NAME["eyeLookDown" + side]] = max(0.0, -up)
     scale = 0.9 + 0.25 * uniform(seed, _BLINK + 50, state.blinks)
     shut = lid((frame - state.blink_at) / fps, scale) if frame >= state.blink_at else 0.0
-    lowered = 0.35 * max(0.0, -up)
+    lowered = 0.6 * max(0.0, -up)
     for side, share in (("Left", 1.0), ("Right", 0.97)):
         out[NAME["eyeBlink" + side]] = min(1.0, max(lowered, share * shut))
         out[NAME["eyeWide" + side]] = 0.25 * max(0.0, up) * (1.0 - shut)

@@ -96,7 +96,9 @@ def _checked(path: Path, motion: Motion) -> Motion:
     if len(motion) == 0:
         raise InputError(f"{path} holds no frames; at least one is needed.")
     if not 1 <= motion.fps <= MAX_FPS:
-        raise InputError(f"{path} says {motion.fps} frames per second; 1 to {MAX_FPS} are accepted.")
+        raise InputError(
+            f"{path} says {motion.fps} frames per second; 1 to {MAX_FPS} are accepted."
+        )
     bad = ~np.isfinite(pack(motion))
     if bad.any():
         frame, column = np.argwhere(bad)[0]

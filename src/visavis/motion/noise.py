@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
-from numpy.typing import NDArray
 
 from visavis.types import FloatArray
 
@@ -23,26 +25,23 @@ def uniform(seed: int, channel: int, index: int) -> float:
     return (_mix(_mix(_mix(seed & _MASK) ^ (channel & _MASK)) ^ (index & _MASK)) >> 11) * 2.0**-53
 
 
+@lru_cache(maxsize=4096)  # a curve asks for the same knots frame after frame
 def normal(seed: int, channel: int, index: int) -> float:
     """Return a standard normal number (Box & Muller 1958)."""
-    radius = np.sqrt(-2.0 * np.log(1.0 - uniform(seed, channel, 2 * index)))
-    return float(radius * np.cos(2.0 * np.pi * uniform(seed, channel, 2 * index + 1)))
-
-
-def _spline(t: float) -> NDArray[np.float64]:
-    """Return the weights of four neighbours at ``t`` 0..1 between the middle two (B-spline)."""
-    u = 1.0 - t
-    w0, w3 = u**3 / 6.0, t**3 / 6.0
-    w1 = (3 * t**3 - 6 * t**2 + 4) / 6.0
-    return np.array([w0, w1, 1.0 - w0 - w1 - w3, w3])
+    radius = math.sqrt(-2.0 * math.log(1.0 - uniform(seed, channel, 2 * index)))
+    return radius * math.cos(2.0 * math.pi * uniform(seed, channel, 2 * index + 1))
 
 
 def curve(seed: int, channel: int, seconds: float, hertz: float) -> float:
-    """Return a smooth curve of unit variance with little power above ``hertz``."""
+    """Return a smooth curve of unit variance with little power above ``hertz``: a B-spline."""
     at = seconds * 2.0 * hertz
-    k = int(np.floor(at))
-    knots = np.array([normal(seed, channel, k + i) for i in range(4)])
-    return float(_spline(at - k) @ knots) * 1.7
+    k = math.floor(at)
+    t = at - k
+    u = 1.0 - t
+    w0, w1, w3 = u**3, 3 * t**3 - 6 * t**2 + 4, t**3
+    knots = [normal(seed, channel, k + i) for i in range(4)]
+    total = w0 * knots[0] + w1 * knots[1] + (6.0 - w0 - w1 - w3) * knots[2] + w3 * knots[3]
+    return total * 1.7 / 6.0
 
 
 def pink(seed: int, channel: int, seconds: float, lowest_hz: float, octaves: int) -> float:
@@ -50,7 +49,7 @@ def pink(seed: int, channel: int, seconds: float, lowest_hz: float, octaves: int
     parts = [
         0.5**i * curve(seed, channel * 16 + i, seconds, lowest_hz * 2**i) for i in range(octaves)
     ]
-    return sum(parts) / float(np.sqrt(sum(0.25**i for i in range(octaves))))
+    return sum(parts) / math.sqrt(sum(0.25**i for i in range(octaves)))
 
 
 def wander(seed: int, channels: int, seconds: float, lowest_hz: float) -> FloatArray:

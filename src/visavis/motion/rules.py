@@ -81,7 +81,7 @@ def prosody(rows: FloatArray) -> ambient.Prosody:
     """
     near = rows[ROWS_BEHIND - 8 : ROWS_BEHIND + 9]
     speech = float(1.0 - near[:, 0].mean())
-    voiced = near[:, VOICING]
+    voiced = near[:, VOICING] * (np.abs(near[:, PITCH]) < 0.6)  # beyond it the tracker slipped
     weight = float(voiced.sum()) + 1e-6
     louder = float((near[:, LEVEL] * voiced).sum()) / weight
     higher = float((near[:, PITCH] * voiced).sum()) / weight

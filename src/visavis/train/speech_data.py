@@ -1,4 +1,4 @@
-"""Aligned speech for the phone network: clips, row labels, and a room, a line and noise around them.
+"""Aligned speech for the phone network: clips, row labels, rooms, lines and noises.
 
 A corpus is a folder of sound files and, beside it, ``<folder>.json`` with, for each file stem,
 ``{"phones": [[start_s, end_s, "ARPAbet"], ...]}``.
@@ -10,12 +10,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis.audio.features import ROWS_PER_SECOND, row_count
 from visavis.audio.phones import PHONES
+from visavis.media.read import open_audio
 from visavis.types import SAMPLE_RATE, FloatArray
 
 IGNORED = -1
@@ -43,11 +43,8 @@ def is_held_out(name: str, position: int) -> bool:
 
 def read_sound(path: Path) -> FloatArray:
     """Return the file as mono 16 kHz float32."""
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    with av.open(str(path)) as container:
-        frames = [f for packet in container.decode(audio=0) for f in resampler.resample(packet)]
-    frames += resampler.resample(None)
-    return np.concatenate([f.to_ndarray().ravel() for f in frames]).astype(np.float32)
+    with open_audio(path) as reader:
+        return np.concatenate(list(reader.chunks()))
 
 
 def row_labels(phones: list[tuple[float, float, str]], rows: int) -> NDArray[np.int64]:
@@ -109,7 +106,8 @@ def coloured_noise(samples: int, rng: np.random.Generator) -> FloatArray:
     """Return noise of unit level with a spectral slope between blue and brown, maybe pulsing."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     slope = rng.uniform(-0.3, 1.2)
-    noise = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)), 20) ** slope, samples)
+    shape = np.maximum(np.arange(len(spectrum)), 20) ** slope
+    noise: NDArray[np.float64] = np.fft.irfft(spectrum / shape, samples)
     if rng.random() < 0.3:
         beat = np.repeat(rng.uniform(0.05, 1.0, samples // 3000 + 2), 3000)[:samples]
         noise = noise * np.convolve(beat, np.hanning(1500) / 750, "same")
