@@ -68,7 +68,7 @@ def sample(image: ImageArray, crop: Crop, flags: int = cv2.INTER_LINEAR) -> Any:
     """
     step = crop.side / crop.size
     if step > 1.5:
-        return sample(*_reduced(image, crop, step), flags)
+        image, crop = _reduced(image, crop, step)
     m = crop.matrix.astype(np.float64)
     m[:, 2] += m[:, :2] @ np.full(2, 0.5) - 0.5  # pixel centres
     return cv2.warpAffine(image, m, (crop.size, crop.size), flags=flags | cv2.WARP_INVERSE_MAP)

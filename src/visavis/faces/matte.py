@@ -20,6 +20,8 @@ SIZE = 256
 SIDE_CM = 40.0
 DOWN_CM = 2.0
 """The crop's middle lies this far below the middle of the face."""
+EDGE_CM = 0.3
+"""Radius of the guided filter: how far an edge may be moved."""
 GUIDE_LIMIT = 1024
 """The guided filter works on at most this many pixels a side; its linear model is then enlarged."""
 
@@ -28,17 +30,24 @@ def mattes(image: ImageArray, points: FloatArray) -> tuple[FloatArray, FloatArra
     """Return person and head mattes, both (h, w) float32 in [0, 1], of the face at ``points``."""
     h, w = image.shape[:2]
     crop = matte_crop(points, SIDE_CM, SIZE)
-    near = _predict(image, crop)
-    person, head = (cv2.warpAffine(m, crop.matrix, (w, h), flags=cv2.INTER_LINEAR) for m in near)
-    inside = cv2.warpAffine(_window(SIZE), crop.matrix, (w, h), flags=cv2.INTER_LINEAR)
+    both = _spread(_predict(image, crop), crop, (w, h))
+    inside = _spread(_window(SIZE), crop, (w, h))[..., None]
     if inside.min() < 0.99:
         far = Crop((w / 2, h / 2), float(max(w, h)), 0.0, SIZE)
-        whole = cv2.warpAffine(_predict(image, far)[0], far.matrix, (w, h), flags=cv2.INTER_LINEAR)
-        person = person * inside + whole * (1 - inside)
-        head = head * inside
-    scale = crop.side / SIZE
-    person, head = (guided(image, m, 2.0 * scale) for m in (person, head))
-    return person, np.minimum(head, person)
+        whole = _spread(_predict(image, far), far, (w, h))
+        whole[..., 1] = 0
+        both = both * inside + whole * (1 - inside)
+    fine = guided(image, both, EDGE_CM * crop.side / SIDE_CM)
+    return fine[..., 0], np.minimum(fine[..., 0], fine[..., 1])
+
+
+def _spread(values: FloatArray, crop: Crop, size: tuple[int, int]) -> FloatArray:
+    """Return values (n, n, ...) of a crop in the picture of ``size`` (w, h), 0 beyond the crop."""
+    n = crop.size
+    m = crop.matrix.astype(np.float64)
+    m[:, 2] += m[:, :2] @ np.full(2, 0.5) - 0.5  # pixel centres
+    flags = cv2.INTER_LINEAR if crop.side > n else cv2.INTER_AREA
+    return np.asarray(cv2.warpAffine(values, m, size, flags=flags), np.float32)
 
 
 def matte_crop(points: FloatArray, side_cm: float, size: int) -> Crop:
@@ -51,10 +60,10 @@ def matte_crop(points: FloatArray, side_cm: float, size: int) -> Crop:
 
 
 def _predict(image: ImageArray, crop: Crop) -> FloatArray:
-    """Return person and head (2, size, size) in one crop."""
+    """Return person and head (size, size, 2) in one crop."""
     view = sample(image, crop).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
     logits = packaged(NETWORK)({"image": np.ascontiguousarray(view)})[0][0]
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    return np.ascontiguousarray(1 / (1 + np.exp(-logits.transpose(1, 2, 0))), np.float32)
 
 
 def _window(size: int) -> FloatArray:
@@ -64,38 +73,50 @@ def _window(size: int) -> FloatArray:
 
 
 def guided(
-    image: ImageArray, matte: FloatArray, radius: float, softness: float = 3e-4
+    image: ImageArray, mattes: FloatArray, radius: float, softness: float = 3e-4
 ) -> FloatArray:
-    """Return ``matte`` (h, w) with its edges moved to those of ``image`` (h, w, 3).
+    """Return ``mattes`` (h, w, k) with their edges moved to those of ``image`` (h, w, 3).
 
-    Guided filter with a colour guide: inside each window of ``radius`` pixels the matte is a linear
+    Guided filter with a colour guide: inside each window of ``radius`` pixels a matte is a linear
     function of the colour; ``softness`` is the variance, of colours in [0, 1], taken for flat.
     """
-    h, w = matte.shape
+    h, w = mattes.shape[:2]
     shrink = min(1.0, GUIDE_LIMIT / max(h, w))
-    size = (max(1, round(w * shrink)), max(1, round(h * shrink)))
     guide = image.astype(np.float32) / 255
-    small = cv2.resize(guide, size, interpolation=cv2.INTER_AREA) if shrink < 1 else guide
-    target = cv2.resize(matte, size, interpolation=cv2.INTER_AREA) if shrink < 1 else matte
+    size = (max(1, round(w * shrink)), max(1, round(h * shrink)))
     reach = max(1, round(radius * shrink))
-    slope, level = _local_linear(small, target, reach, softness)
-    if shrink < 1:
-        slope, level = cv2.resize(slope, (w, h)), cv2.resize(level, (w, h))
-    return np.clip((slope * guide).sum(-1) + level, 0, 1).astype(np.float32)
+    slope, level = _local_linear(_resized(guide, size), _resized(mattes, size), reach, softness)
+    slopes = [_resized(slope[..., c], (w, h)) for c in range(3)]
+    fine = sum(guide[..., c : c + 1] * slopes[c] for c in range(3)) + _resized(level, (w, h))
+    return np.asarray(np.clip(fine, 0, 1), np.float32)
+
+
+def _resized(values: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """Return values (h, w, k) at ``size`` (w, h)."""
+    if values.shape[1::-1] == size:
+        return values
+    how = cv2.INTER_AREA if size[0] < values.shape[1] else cv2.INTER_LINEAR
+    resized = cv2.resize(values, size, interpolation=how)
+    return np.asarray(resized, np.float32).reshape(size[1], size[0], -1)
 
 
 def _local_linear(
-    guide: FloatArray, target: FloatArray, reach: int, softness: float
+    guide: FloatArray, targets: FloatArray, reach: int, softness: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return slope (h, w, 3) and level (h, w) of the guided filter's local linear model."""
-    box = (2 * reach + 1,) * 2
-    mean, aim = cv2.blur(guide, box), cv2.blur(target, box)
-    both = cv2.blur(guide * target[..., None], box) - mean * aim[..., None]
-    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    spread = np.empty((*target.shape, 3, 3), np.float32)
-    for i, j in pairs:
-        value = cv2.blur(guide[..., i] * guide[..., j], box) - mean[..., i] * mean[..., j]
-        spread[..., i, j] = spread[..., j, i] = value + (softness if i == j else 0)
-    slope = np.linalg.solve(spread, both[..., None])[..., 0].astype(np.float32)
-    level = aim - (slope * mean).sum(-1)
-    return cv2.blur(slope, box), cv2.blur(level, box)
+    """Return slope (h, w, k, 3) and level (h, w, k) of the guided filter's local linear model."""
+
+    def mean_of(values: FloatArray) -> FloatArray:
+        return np.reshape(cv2.blur(values, (2 * reach + 1,) * 2), values.shape)
+
+    mean, aim = mean_of(guide), mean_of(targets)
+    spread = np.empty((*guide.shape[:2], 3, 3), np.float32)
+    both = np.empty((*targets.shape, 3), np.float32)
+    for i in range(3):
+        both[..., i] = mean_of(guide[..., i : i + 1] * targets) - mean[..., i : i + 1] * aim
+        for j in range(i, 3):
+            value = mean_of(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j]
+            spread[..., i, j] = spread[..., j, i] = value + softness * (i == j)
+    slope = np.linalg.solve(spread, both.swapaxes(-1, -2)).swapaxes(-1, -2)
+    level = aim - (slope * mean[..., None, :]).sum(-1)
+    smooth = np.stack([mean_of(np.ascontiguousarray(slope[..., i])) for i in range(3)], -1)
+    return smooth, mean_of(level)

@@ -72,9 +72,9 @@ def label(teacher: MatteTeacher, image: ImageArray, points: FloatArray) -> Any:
     face = np.zeros((SIZE, SIZE), np.float32)
     cv2.fillPoly(face, [seen[list(topology.OVAL), :2].round().astype(np.int32)], 1.0)
     person = np.maximum(person, np.maximum(face, hair * (person > 0.1)))
-    person = guided(view, person, 4.0)
+    person = guided(view, person[..., None], 4.0)[..., 0]
     head = np.maximum(np.maximum(face, np.minimum(hair, person)), person * _above(seen))
-    head = guided(view, cv2.blur(head, (3, 3)), 4.0)
+    head = guided(view, cv2.blur(head, (3, 3))[..., None], 4.0)[..., 0]
     visible = cv2.warpAffine(np.ones(image.shape[:2], np.float32), _inverse(crop), (SIZE, SIZE))
     both = np.stack([person, np.minimum(head, person), visible], -1)
     return view, np.round(both * 255).astype(np.uint8)

@@ -100,7 +100,7 @@ class Detector:
         """Return a picture (SIZE, SIZE, 3) with the face moved, scaled, turned and mirrored."""
         frame, face = np.asarray(self._frames[row]), self._faces[row]
         side = SIZE * np.exp(rng.uniform(np.log(0.11), np.log(1.05)))
-        roll = rng.normal(0, 8) if rng.random() < 0.5 else rng.uniform(-55, 55)
+        roll = _roll(rng)
         slack = max(SIZE / 2 - side / 2, SIZE * 0.08)
         goal = SIZE / 2 + rng.uniform(-slack, slack, 2)
         flip = -1.0 if rng.random() < 0.5 else 1.0
@@ -161,6 +161,14 @@ class Detector:
             frame[top:h, :w] if rng.random() < 0.7 else frame[: max(12, int(y - side * 0.8)), :w]
         )
         return np.asarray(cv2.resize(region, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _roll(rng: np.random.Generator) -> float:
+    """Return a turn in degrees: mostly upright, often tilted, now and then any way round."""
+    kind = rng.random()
+    if kind < 0.45:
+        return float(rng.normal(0, 8))
+    return float(rng.uniform(-55, 55) if kind < 0.75 else rng.uniform(-180, 180))
 
 
 def _target(faces: list[FloatArray]) -> FloatArray:

@@ -124,8 +124,8 @@ class Landmarks:
     def _view(
         self, row: int, rng: np.random.Generator, *, plain: bool = False
     ) -> tuple[ImageArray, FloatArray]:
-        """Return the crop moved, scaled and turned a little, or, one in four, a lot."""
-        wide = not plain and rng.random() < 0.25
+        """Return the crop moved, scaled and turned a little, or, one in six, a lot."""
+        wide = not plain and rng.random() < 0.18
         shift, grow, turn = (0.08, 0.12, 14.0) if wide else (0.02, 0.035, 3.5)
         centre = CROP / 2 + np.clip(rng.normal(0, shift, 2), -0.2, 0.2) * CROP * SIDE_CM / CROP_CM
         side = CROP * SIDE_CM / CROP_CM * np.exp(np.clip(rng.normal(0, grow), -0.3, 0.3))
