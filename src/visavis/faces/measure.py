@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 from visavis.faces import topology
 from visavis.types import FloatArray
 
-IRIS_DEPTH_CM = 1.05
-"""Distance of the iris centre from the middle of the eyeball."""
+IRIS_DEPTH_CM = 0.76
+"""Distance from the axis of an eye to its iris, as the landmarks move; the anatomical 1.05 is more.
+
+This and `IRIS_REST_CM` are fitted on 597 synthetic portraits that look into the camera: there the
+gaze must undo the turn of the head.
+"""
+IRIS_REST_CM = (0.12, 0.20)
+"""Where the iris of a straight look lies: outward and up, from the middle of the eye corners."""
 _TO_MODEL = np.array([1.0, -1.0, -1.0])
 """From picture axes to those of the canonical face: y up, z to the viewer."""
 
@@ -74,21 +80,29 @@ def head_rotation(points: FloatArray) -> tuple[float, float, float]:
 
 def interocular(points: FloatArray) -> float:
     """Return the distance of the outer eye corners in pixels, depth included."""
-    return _gap(points, topology.RIGHT_OUTER, topology.LEFT_OUTER)
+    gap = points[topology.RIGHT_OUTER].astype(np.float64) - points[topology.LEFT_OUTER]
+    return float(np.linalg.norm(gap))
 
 
 def eye_opening(points: FloatArray) -> tuple[float, float]:
     """Return gap between the lids over eye width, person's left then right: 0 closed, 0.3 open."""
-    left = _gap(points, *topology.LEFT_LIDS)
-    right = _gap(points, *topology.RIGHT_LIDS)
-    left_width = _gap(points, topology.LEFT_INNER, topology.LEFT_OUTER)
-    right_width = _gap(points, topology.RIGHT_INNER, topology.RIGHT_OUTER)
-    return left / max(left_width, 1e-6), right / max(right_width, 1e-6)
+    head = in_head(points)
+    left = _gap(head, *topology.LEFT_LIDS), _gap(head, *_corners(topology.LEFT_EYE))
+    right = _gap(head, *topology.RIGHT_LIDS), _gap(head, *_corners(topology.RIGHT_EYE))
+    return left[0] / max(left[1], 1e-6), right[0] / max(right[1], 1e-6)
 
 
 def mouth_opening(points: FloatArray) -> float:
     """Return the gap between the inner edges of the lips in inter-ocular distances."""
-    return _gap(points, topology.UPPER_LIP, topology.LOWER_LIP) / max(interocular(points), 1e-6)
+    head = in_head(points)
+    apart = _gap(head, topology.RIGHT_OUTER, topology.LEFT_OUTER)
+    return _gap(head, topology.UPPER_LIP, topology.LOWER_LIP) / max(apart, 1e-6)
+
+
+def in_head(points: FloatArray) -> NDArray[np.float64]:
+    """Return the points in the head's own axes: cm, x viewer's right, y up, z out of the face."""
+    fit = place(points)
+    return np.asarray(((points * _TO_MODEL) - fit.offset) @ fit.rotation / fit.scale)
 
 
 def gaze(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -96,10 +110,9 @@ def gaze(points: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
 
     Yaw + looks to the viewer's right, pitch + up; from where the iris lies between the corners.
     """
-    fit = place(points)
-    head = ((points * _TO_MODEL) - fit.offset) @ fit.rotation / fit.scale
-    left = _eye_gaze(head, topology.LEFT_IRIS[0], (topology.LEFT_INNER, topology.LEFT_OUTER))
-    right = _eye_gaze(head, topology.RIGHT_IRIS[0], (topology.RIGHT_INNER, topology.RIGHT_OUTER))
+    head = in_head(points)
+    left = _eye_gaze(head, topology.LEFT_IRIS[0], _corners(topology.LEFT_EYE))
+    right = _eye_gaze(head, topology.RIGHT_IRIS[0], _corners(topology.RIGHT_EYE))
     return left, right
 
 
@@ -107,13 +120,18 @@ def _eye_gaze(
     head: NDArray[np.float64], iris: int, corners: tuple[int, int]
 ) -> tuple[float, float]:
     """Return yaw and pitch of one eye from points in the head's own axes (cm)."""
-    model = topology.canonical()
-    rest = model[iris, :2] - model[list(corners), :2].mean(0)
-    offset = head[iris, :2] - head[list(corners), :2].mean(0) - rest
+    offset = head[iris, :2] - head[list(corners), :2].mean(0)
+    outward = np.sign(head[corners[0], 0] - head[corners[1], 0])
+    offset = offset - np.array([outward * IRIS_REST_CM[0], IRIS_REST_CM[1]])
     yaw, pitch = np.rad2deg(np.arcsin(np.clip(offset / IRIS_DEPTH_CM, -1, 1)))
     return float(yaw), float(pitch)
 
 
-def _gap(points: FloatArray, a: int, b: int) -> float:
-    """Return the distance of two points, depth included."""
-    return float(np.linalg.norm(points[a].astype(np.float64) - points[b]))
+def _corners(ring: tuple[int, ...]) -> tuple[int, int]:
+    """Return the outer and the inner corner of an eye's ring."""
+    return ring[0], ring[8]
+
+
+def _gap(head: NDArray[np.float64], a: int, b: int) -> float:
+    """Return the distance of two points seen from the front of the head."""
+    return float(np.hypot(*(head[a, :2] - head[b, :2])))
