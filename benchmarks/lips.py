@@ -23,6 +23,7 @@ from visavis.types import ARKIT_NAMES, SAMPLE_RATE, Audio, Features, Motion, Pha
 CLOSED_CM = 0.05
 TOLERANCE_S = 0.04
 BILABIALS = ("P", "B", "M")
+MAY_CLOSE = ("P", "B", "M", "SIL")
 OPEN_VOWELS = ("AA", "AE", "AO", "AY", "AW")
 APERTURE = {"AA": 1, "AE": 1, "AO": 0.9, "AW": 0.9, "AY": 0.9, "AH": 0.7, "EH": 0.8, "EY": 0.7,
             "OW": 0.6, "OY": 0.7, "ER": 0.5, "IH": 0.5, "IY": 0.4, "UH": 0.4, "UW": 0.3, "HH": 0.5,
@@ -99,13 +100,18 @@ def judge_clip(samples: np.ndarray, phones: list[tuple[float, float, str]]) -> d
     padded = np.concatenate([samples, np.zeros(SAMPLE_RATE * 3 // 2, np.float32)])
     motion, _, listening_s, moving_s = speak(padded)
     gap, fps, length_s = lip_gap(motion), motion.fps, len(samples) / SAMPLE_RATE
-    found: dict[str, list] = {k: [] for k in ("P", "B", "M", "vowel", "rest", "pause", "still")}
+    found: dict[str, list] = {k: [] for k in ("P", "B", "M", "vowel", "rest", "pause", "false")}
     for i, (a, b, phone) in enumerate(phones):
         if phone in BILABIALS:
             near = gap[frames_of(a - TOLERANCE_S, b + TOLERANCE_S, fps, len(gap))]
             found[phone].append(bool((near <= CLOSED_CM).any()))
         if phone in OPEN_VOWELS and b - a >= 0.06:
             found["vowel"].append(float(gap[frames_of(a, b, fps, len(gap))].max(initial=0)))
+        if phone not in MAY_CLOSE and all(
+            q not in MAY_CLOSE or d <= a - 0.05 or c >= b + 0.05 for c, d, q in phones
+        ):
+            inside = gap[frames_of(a, b, fps, len(gap))]
+            found["false"].append(bool((inside <= CLOSED_CM).any()))
         if phone == "SIL" and b - a >= 0.45 and i > 0:
             found["pause"].append(rest_ms(motion, gap, a, b - 0.15))
     last_speech_s = max((b for _, b, p in phones if p != "SIL"), default=0.0)
@@ -145,6 +151,8 @@ def main() -> None:
         "bilabials": len(every),
         "closure_recall": round(float(np.mean(every)), 4),
         **{f"closure_recall_{p}": round(float(np.mean(found[p])), 4) for p in BILABIALS},
+        "other_phones": len(found["false"]),
+        "false_closure": round(float(np.mean(found["false"])), 4),
         "open_vowels": len(vowels),
         "vowel_never_open": round(float((vowels <= 0.15).mean()), 4),
         "vowel_opening_cm_p10_p50_p90": np.percentile(vowels, [10, 50, 90]).round(2).tolist(),

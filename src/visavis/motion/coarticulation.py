@@ -71,13 +71,14 @@ def mouth(rows: FloatArray) -> FloatArray:
     shapes = wish.sum(0) / (pull.sum(0) + 1e-6)
     shapes[OPENING] *= _emphasis(rows)
     speech = 1.0 - phones[:, 0]
-    shut = _smoothstep(
-        float((_touch(0.05, 0.022, 0.05) * rows[:, CLOSED] * speech).max()), 0.25, 0.6
-    )
-    tuck = _smoothstep(
-        float((_touch(0.05, 0.015, 0.05) * rows[:, LABIAL] * speech).max()), 0.2, 0.7
-    )
+    shut = _contact(rows[:, CLOSED] * speech, _touch(0.055, 0.018, 0.065), 0.3, 0.7)
+    tuck = _contact(rows[:, LABIAL] * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.7)
     return _shut_lips(_tuck_lip(shapes, tuck), shut)
+
+
+def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -> float:
+    """Return how far a contact is made at the frame: the firmest of those heard near it."""
+    return _smoothstep(float((touch * evidence).max()), low, high)
 
 
 def _emphasis(rows: FloatArray) -> float:
@@ -92,8 +93,8 @@ def _tuck_lip(shapes: FloatArray, tuck: float) -> FloatArray:
     out[_JAW] += tuck * (min(out[_JAW], 0.05) - out[_JAW])
     out[INDEX["mouthLowerDown"]] *= 1.0 - tuck
     out[INDEX["mouthFunnel"]] *= 1.0 - 0.7 * tuck
-    out[INDEX["mouthUpperUp"]] = max(out[INDEX["mouthUpperUp"]], 0.10 * tuck)
-    out[INDEX["mouthRollLower"]] = max(out[INDEX["mouthRollLower"]], 0.34 * tuck)
+    out[INDEX["mouthUpperUp"]] = max(out[INDEX["mouthUpperUp"]], 0.18 * tuck)
+    out[INDEX["mouthRollLower"]] = max(out[INDEX["mouthRollLower"]], 0.38 * tuck)
     return out
 
 

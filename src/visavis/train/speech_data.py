@@ -163,7 +163,7 @@ def line(sound: FloatArray, rng: np.random.Generator) -> FloatArray:
     if rng.random() < 0.2:
         low, high = (300, 3400) if rng.random() < 0.5 else (50, rng.uniform(3500, 7000))
         spectrum = spectrum / (1 + (low / (hertz + 1)) ** 8) / (1 + (hertz / high) ** 16)
-    out = np.fft.irfft(spectrum, len(sound)).astype(np.float32)
+    out: FloatArray = np.fft.irfft(spectrum, len(sound)).astype(np.float32)
     peak = float(np.abs(out).max()) + 1e-6
     if rng.random() < 0.1:
         out = np.clip(out, -peak * rng.uniform(0.15, 0.7), peak * rng.uniform(0.15, 0.7))

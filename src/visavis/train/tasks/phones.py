@@ -11,14 +11,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visavis.audio.features import BLOCK_ROWS, ROWS_PER_SECOND
+from visavis.audio.features import BLOCK_ROWS, HOP_SAMPLES
 from visavis.audio.mel import BANDS, FFT_SAMPLES, FLOOR, WINDOW_SAMPLES, filterbank, window
-from visavis.audio.phones import CACHE_SHAPE, LOOK_AHEAD_ROWS, PHONES
+from visavis.audio.phones import CACHE_SHAPE, LOOK_AHEAD_ROWS, NETWORK, PHONES
 from visavis.train.speech_data import (
     IGNORED,
     Clip,
@@ -30,11 +31,11 @@ from visavis.train.speech_data import (
     load_unlabelled,
     tones,
 )
+from visavis.types import FloatArray
 
 HEADS = len(PHONES) + 2
 DILATIONS = (1, 2, 4, 8, 4, 2, 1)
 CROP_ROWS = 400
-BILABIALS = [PHONES.index(p) for p in ("P", "B", "M")]
 
 
 class Layer(nn.Module):
@@ -107,19 +108,51 @@ def log_mel(sound: Tensor) -> Tensor:
 
 
 def batch(
-    clips: list[Clip], voices: list[np.ndarray], size: int, rng: np.random.Generator
+    clips: list[Clip], voices: list[FloatArray], size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return sound (size, n) and labels (size, rows, 3)."""
     lengths = np.array([len(c.phones) for c in clips], float)
     sounds, labels = [], []
     for i in rng.choice(len(clips), size, p=lengths / lengths.sum()):
         sound, label = crop(clips[i], CROP_ROWS, rng)
-        if rng.random() < 0.07:
-            kind = tones if rng.random() < 0.5 else coloured_noise
-            sound, label = kind(len(sound), rng) * 0.1, np.zeros_like(label)
+        if rng.random() < 0.08:
+            sound, label = no_speech(len(sound), rng), np.zeros_like(label)
         sounds.append(disturb(sound, voices, rng))
         labels.append(label)
     return torch.from_numpy(np.stack(sounds)), torch.from_numpy(np.stack(labels))
+
+
+@torch.no_grad()
+def taught_batch(
+    teacher: nn.Module, voices: list[FloatArray], size: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return disturbed sound (size, n) and what ``teacher`` surely hears in it undisturbed.
+
+    Mean teacher (Tarvainen & Valpola 2017) with the confidence rule of FixMatch (Sohn et al. 2020).
+    """
+    span = CROP_ROWS * HOP_SAMPLES
+    clean, heard = [], []
+    for i in rng.integers(0, len(voices), size):
+        start = int(rng.integers(0, max(1, len(voices[i]) - span)))
+        clean.append(np.resize(voices[i][start : start + span], span))
+        heard.append(disturb(clean[-1], voices, rng))
+    mel = log_mel(torch.from_numpy(np.stack(clean)))
+    logits = teacher(mel, torch.zeros(size, *CACHE_SHAPE[1:]))[0][:, LOOK_AHEAD_ROWS:]
+    labels = torch.full((size, CROP_ROWS, 3), IGNORED)
+    sure, phones = torch.softmax(logits[..., : len(PHONES)], -1).max(-1)
+    lips = torch.sigmoid(logits[..., len(PHONES) :])
+    known = labels[:, :-LOOK_AHEAD_ROWS]
+    known[..., 0] = torch.where(sure > 0.75, phones, IGNORED)
+    known[..., 1:] = torch.where(lips > 0.85, 1, torch.where(lips < 0.1, 0, IGNORED))
+    return torch.from_numpy(np.stack(heard)), labels
+
+
+def no_speech(samples: int, rng: np.random.Generator) -> FloatArray:
+    """Return music, noise or nothing."""
+    kind = rng.random()
+    if kind < 0.15:
+        return np.zeros(samples, np.float32)
+    return 0.1 * (tones(samples, rng) if kind < 0.6 else coloured_noise(samples, rng))
 
 
 def class_weights(clips: list[Clip]) -> Tensor:
@@ -199,64 +232,103 @@ def arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
-    parser.add_argument("--voices", type=Path)
+    parser.add_argument("--voices", type=Path, required=True, help="speech without labels")
+    parser.add_argument("--taught", type=float, default=0.0, help="share of it in each batch")
+    parser.add_argument("--init", type=Path, help="last.pt of an earlier run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
 
 
-def train(args: argparse.Namespace) -> dict[str, float]:
-    """Run the training; return the last validation."""
+class Training:
+    """The network, its running average (the teacher, and what ships) and the optimiser."""
+
+    def __init__(self, steps: int, rate: float, init: Path | None) -> None:
+        """Start afresh, or from the weights in ``init``."""
+        self.network = PhoneNetwork()
+        self.average = PhoneNetwork().requires_grad_(False)
+        if init is not None:
+            saved = torch.load(init, weights_only=True)["average"]
+            self.network.load_state_dict(saved)
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=0.02)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, rate, steps + 1, pct_start=0.06, final_div_factor=100
+        )
+
+    def step(self, sound: Tensor, labels: Tensor, weights: Tensor, decay: float) -> float:
+        """Learn from one batch; return its loss."""
+        cache = torch.zeros(len(sound), *CACHE_SHAPE[1:])
+        value = loss(self.network(log_mel(sound), cache)[0], labels, weights)
+        self.optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            slow.lerp_(fast, 1.0 - decay)
+        return float(value.item())
+
+    def save(self, path: Path, step: int) -> None:
+        """Write everything needed to go on after ``step``."""
+        parts = {k: part.state_dict() for k, part in self._parts().items()}
+        torch.save({**parts, "step": step}, path)
+
+    def restore(self, path: Path) -> int:
+        """Read what ``save`` wrote; return the step."""
+        saved = torch.load(path, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        return int(saved["step"])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+
+
+def train(args: argparse.Namespace) -> None:
+    """Run the training; report the validation every 250 steps."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
-    corpora = [load_corpus(folder) for folder in args.data]
-    held = {c.name for corpus in corpora for i, c in enumerate(corpus) if is_held_out(c.name, i)}
-    clips = [c for corpus in corpora for c in corpus]
-    learn = [c for c in clips if c.name not in held]
-    judge = [c for c in clips if c.name in held]
-    voices = load_unlabelled(args.voices) if args.voices else []
-    network = PhoneNetwork()
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
-    )
-    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 2e-3, args.steps + 1, pct_start=0.06, final_div_factor=100
-    )
-    parts = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule}
+    learn, judge = split([load_corpus(folder) for folder in args.data])
+    voices = load_unlabelled(args.voices)
+    training = Training(args.steps, args.rate, args.init)
     args.out.mkdir(parents=True, exist_ok=True)
-    first = 0
-    if args.resume:
-        saved = torch.load(args.out / "last.pt", weights_only=True)
-        first = int(saved.pop("step"))
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])  # type: ignore[attr-defined]
-    weights, scores = class_weights(learn), {}
+    first = training.restore(args.out / "last.pt") if args.resume else 0
+    weights, taught = class_weights(learn), round(args.taught * args.batch)
     for step in range(first, args.steps):
         rng = np.random.default_rng([args.seed, step])
-        sound, labels = batch(learn, voices, args.batch, rng)
-        cache = torch.zeros(args.batch, *CACHE_SHAPE[1:])
-        value = loss(network(log_mel(sound), cache)[0], labels, weights)
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(network)
+        sound, labels = batch(learn, voices, args.batch - taught, rng)
+        if taught:
+            more, heard = taught_batch(training.average, voices, taught, rng)
+            sound, labels = torch.cat([sound, more]), torch.cat([labels, heard])
+        value = training.step(sound, labels, weights, min(0.998, step / (step + 10)))
         if (step + 1) % 250 == 0 or step + 1 == args.steps:
-            scores = validate(average.module, judge)
-            report = {"step": step + 1, "loss": round(value.item(), 3), **scores}
+            report = {"step": step + 1, "loss": round(value, 3)}
+            report.update(validate(training.average, judge))
             sys.stdout.write(json.dumps(report) + "\n")
             sys.stdout.flush()
-            states = {name: part.state_dict() for name, part in parts.items()}  # type: ignore[attr-defined]
-            torch.save({**states, "step": step + 1}, args.out / "last.pt")
-            export(average.module, args.out / "phones.onnx")
-    seconds = sum(len(c.phones) for c in learn) / ROWS_PER_SECOND
-    return {**scores, "training_minutes": round(seconds / 60, 1)}
+            training.save(args.out / "last.pt", step + 1)
+            export(training.average, args.out / NETWORK)
+
+
+def split(corpora: list[list[Clip]]) -> tuple[list[Clip], list[Clip]]:
+    """Return the clips to learn from and those to judge by (speakers and texts apart)."""
+    learn: list[Clip] = []
+    judge: list[Clip] = []
+    for corpus in corpora:
+        for i, clip in enumerate(corpus):
+            (judge if is_held_out(clip.name, i) else learn).append(clip)
+    return learn, judge
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(train(arguments())) + "\n")
+    train(arguments())
