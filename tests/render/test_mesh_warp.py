@@ -1,0 +1,127 @@
+"""The renderer on the embedded portrait: what must move, what must not, and that it repeats."""
+
+import numpy as np
+import pytest
+
+from visavis.render.head import make_head, rotation_matrix
+from visavis.render.mesh_warp import MeshWarpRenderer, resized
+from visavis.types import ARKIT_NAMES, Motion
+
+SIZE = (256, 256)
+
+
+def motion(rotation=(0, 0, 0), **coefficients):
+    one = Motion.rest(1)
+    one.rotation[0] = rotation
+    for name, value in coefficients.items():
+        one.coefficients[0, ARKIT_NAMES.index(name)] = value
+    return one
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return MeshWarpRenderer()
+
+
+@pytest.fixture(scope="module")
+def appearance(renderer, portrait):
+    return renderer.prepare(portrait, SIZE)
+
+
+@pytest.fixture(scope="module")
+def landmarks(portrait):
+    return resized(portrait, SIZE).landmarks[:, :2]
+
+
+def around(image, centre, radius):
+    x, y = np.round(centre).astype(int)
+    return image[y - radius : y + radius + 1, x - radius : x + radius + 1].astype(float)
+
+
+def test_at_rest_skin_and_background_are_the_photograph(renderer, appearance, landmarks):
+    drawn = renderer.draw(appearance, motion())
+    for point in (10, 151):  # forehead
+        original = around(appearance.image, landmarks[point], 6)
+        assert np.abs(around(drawn, landmarks[point], 6) - original).mean() < 3
+    assert np.abs(drawn[:20, :20].astype(int) - appearance.image[:20, :20]).max() <= 1
+
+
+def test_equal_input_gives_equal_frames(renderer, appearance):
+    moved = motion((3, 8, -4), jawOpen=0.4)
+    first = renderer.draw(appearance, moved)
+    renderer.draw(appearance, motion((0, -15, 0)))
+    assert np.array_equal(renderer.draw(appearance, moved), first)
+
+
+def test_preparing_twice_gives_equal_frames(renderer, appearance, portrait):
+    moved = motion((3, 8, -4), jawOpen=0.4)
+    again = renderer.prepare(portrait, SIZE)
+    assert np.array_equal(renderer.draw(again, moved), renderer.draw(appearance, moved))
+
+
+@pytest.mark.parametrize(
+    "rotation", [(0, 20, 0), (0, -20, 0), (15, 0, 0), (-15, 0, 0), (0, 0, 15), (0, 0, -15)]
+)
+def test_the_background_stands_still_while_the_head_turns(renderer, appearance, rotation):
+    drawn = renderer.draw(appearance, motion(rotation)).astype(int)
+    still = appearance.layers.alpha < 0.01
+    corner = np.zeros_like(still)
+    corner[:24, :24] = corner[:24, -24:] = True
+    assert np.abs(drawn - appearance.image)[still & corner].max() <= 1
+
+
+def test_an_open_jaw_shows_the_inside_of_the_mouth(renderer, appearance, landmarks):
+    closed = renderer.draw(appearance, motion())
+    opened = renderer.draw(appearance, motion(jawOpen=0.7))
+    middle = landmarks[[13, 14]].mean(0) + (0, 6)
+    assert around(opened, middle, 2).mean() < around(closed, middle, 2).mean() - 20
+
+
+def test_a_blink_covers_the_iris(renderer, appearance, landmarks):
+    opened = renderer.draw(appearance, motion())
+    shut = renderer.draw(appearance, motion(eyeBlinkLeft=1, eyeBlinkRight=1))
+    for iris in (468, 473):
+        before, after = (around(x, landmarks[iris], 2).mean() for x in (opened, shut))
+        assert after > before + 15
+
+
+def test_eyes_turn_inside_their_lids(renderer, appearance, landmarks):
+    ahead = renderer.draw(appearance, motion())
+    aside = renderer.draw(appearance, motion(eyeLookOutLeft=0.6, eyeLookInRight=0.6))
+    for iris in (468, 473):
+        assert (
+            np.abs(around(aside, landmarks[iris], 4) - around(ahead, landmarks[iris], 4)).max() > 30
+        )
+    cheek = landmarks[205]
+    assert np.abs(around(aside, cheek, 5) - around(ahead, cheek, 5)).mean() < 2
+
+
+@pytest.mark.parametrize("size", [(128, 200), (320, 180)])
+def test_frames_have_the_size_asked_for(renderer, portrait, size):
+    frame = renderer.draw(renderer.prepare(portrait, size), motion((5, 5, 5), jawOpen=0.3))
+    assert frame.shape == (size[1], size[0], 3)
+    assert frame.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("rotation", "axis", "sign"),
+    [((0, 20, 0), 0, 1), ((15, 0, 0), 1, -1), ((0, -20, 0), 0, -1), ((-15, 0, 0), 1, 1)],
+)
+def test_the_nose_goes_where_the_head_turns(rotation, axis, sign):
+    nose = np.array([0, 0, -1], np.float32)  # towards the camera
+    assert sign * (rotation_matrix(np.array(rotation, np.float32)) @ nose)[axis] > 0.2
+
+
+def test_roll_tilts_clockwise_for_the_viewer():
+    crown = np.array([0, -1, 0], np.float32)
+    assert (rotation_matrix(np.array([0, 0, 15], np.float32)) @ crown)[0] > 0.2
+
+
+def test_the_shoulders_do_not_turn(portrait):
+    head = make_head(portrait)
+    h, w = portrait.image.shape[:2]
+    chin = portrait.landmarks[152, :2]
+    forehead = portrait.landmarks[10, :2]
+    assert head.weight[int(forehead[1] / head.step), int(forehead[0] / head.step)] > 0.8
+    rows = head.nodes[..., 1] > chin[1] + 0.8 * (chin[1] - forehead[1])
+    assert not rows.any() or head.weight[rows].max() < 0.2
