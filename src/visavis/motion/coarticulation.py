@@ -16,10 +16,10 @@ from visavis.audio.phones import CLOSED, LABIAL, LEVEL, PHONES, SIZE
 from visavis.motion.visemes import INDEX, OPENING, SHAPES, dominances, kernel, targets
 from visavis.types import FloatArray
 
-ROWS_BEHIND = 16
+ROWS_BEHIND = 13
 ROWS_AHEAD = 10
 WINDOW_ROWS = ROWS_BEHIND + 1 + ROWS_AHEAD
-"""Rows of evidence one frame is made from: 160 ms of past, 100 ms of future."""
+"""Rows of evidence one frame is made from: 130 ms of past, 100 ms of future."""
 
 _SURE = 0.06
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
@@ -84,7 +84,7 @@ def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -
 def _emphasis(rows: FloatArray) -> float:
     """Return the factor by which loud or soft speech opens the mouth more or less."""
     near = rows[ROWS_BEHIND - 6 : ROWS_BEHIND + 7, LEVEL]
-    return float(np.clip(0.95 + 0.025 * float(near.max()), 0.6, 1.2))
+    return float(np.clip(0.90 + 0.025 * float(near.max()), 0.6, 1.2))
 
 
 def _tuck_lip(shapes: FloatArray, tuck: float) -> FloatArray:

@@ -32,7 +32,7 @@ OPENING = [INDEX[n] for n in ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mout
 TABLE: dict[
     str, tuple[float, float, float, float, float, float, float, float, dict[str, float]]
 ] = {
-    "SIL": (0.55, 0.00, 0.00, 0.00, 0.00, 0.00, 0.00, 0.00, {}),
+    "SIL": (0.80, 0.00, 0.00, 0.00, 0.00, 0.00, 0.00, 0.00, {}),
     "AA": (1.00, 0.40, 0.06, 0.00, 0.26, 0.12, 0.04, 0.00, {}),
     "AE": (1.00, 0.35, 0.00, 0.00, 0.31, 0.18, 0.16, 0.10, {}),
     "AH": (0.70, 0.26, 0.04, 0.00, 0.19, 0.10, 0.04, 0.00, {}),
@@ -81,7 +81,7 @@ _COLUMNS = (
 
 _SPREAD_S = {"jawOpen": 0.050, "mouthFunnel": 0.052, "mouthPucker": 0.052, "mouthSmile": 0.070}
 _SPREAD_OTHER_S = 0.036
-_LEAD_S = {"mouthFunnel": 0.030, "mouthPucker": 0.030, "jawOpen": 0.010}
+_LEAD_S = {"mouthFunnel": 0.035, "mouthPucker": 0.035, "jawOpen": 0.018}
 
 
 @cache
@@ -116,7 +116,7 @@ def kernel(shape: str, offsets_s: FloatArray) -> FloatArray:
     A Gaussian: wide for the slow jaw, wide and early for rounding, narrow for lips and lids.
     """
     spread = _SPREAD_S.get(shape, _SPREAD_OTHER_S)
-    lead = _LEAD_S.get(shape, 0.006)
+    lead = _LEAD_S.get(shape, 0.014)
     weights: FloatArray = np.exp(-0.5 * ((offsets_s - lead) / spread) ** 2).astype(np.float32)
     return weights
 
