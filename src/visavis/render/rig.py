@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,8 @@ class Rig:
     """The generic face.
 
     ``neutral`` (478, 3), ``basis`` (52, 478, 3) displacements at 1.0, ``photo_basis`` the same as
-    photographs show them (used to take an expression out). ``triangles`` (m, 3) cover the skin;
+    photographs show them (used to take an expression out), ``identity`` (k, 478, 3) differences
+    between people, one standard deviation each. ``triangles`` (m, 3) cover the skin;
     ``mouth_triangles`` and ``eye_triangles`` fill the openings between the inner lips and between
     the lids. ``mirror`` (478,) is each point's twin. ``contours``: index lists, each from the
     viewer's left to right (``face_oval`` clockwise from the top). ``eyeballs`` (2, 3) centres, the
@@ -95,6 +97,7 @@ class Rig:
     neutral: FloatArray
     basis: FloatArray
     photo_basis: FloatArray
+    identity: FloatArray
     triangles: IntArray
     mouth_triangles: IntArray
     eye_triangles: IntArray
@@ -134,7 +137,12 @@ class PortraitRig:
 @cache
 def load_rig() -> Rig:
     """Return the packaged rig."""
-    with np.load(asset("rig.npz")) as data:
+    return read_rig(asset("rig.npz"))
+
+
+def read_rig(path: Path) -> Rig:
+    """Return the rig in the file ``path``, as written by ``recipes/make_rig.py``."""
+    with np.load(path) as data:
         contours = {name: data[name] for name in _CHAINS}
         contacts = tuple(
             Contact(
@@ -156,6 +164,7 @@ def load_rig() -> Rig:
             neutral=data["neutral"],
             basis=basis,
             photo_basis=photo,
+            identity=identity,
             triangles=data["triangles"],
             mouth_triangles=data["mouth_triangles"],
             eye_triangles=data["eye_triangles"],
