@@ -8,8 +8,12 @@ the hair.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.faces.crop import Crop, frontal_fit, sample
 from visavis.nn.session import packaged
@@ -109,14 +113,29 @@ def _local_linear(
         return np.reshape(cv2.blur(values, (2 * reach + 1,) * 2), values.shape)
 
     mean, aim = mean_of(guide), mean_of(targets)
-    spread = np.empty((*guide.shape[:2], 3, 3), np.float32)
-    both = np.empty((*targets.shape, 3), np.float32)
-    for i in range(3):
-        both[..., i] = mean_of(guide[..., i : i + 1] * targets) - mean[..., i : i + 1] * aim
-        for j in range(i, 3):
-            value = mean_of(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j]
-            spread[..., i, j] = spread[..., j, i] = value + softness * (i == j)
-    slope = np.linalg.solve(spread, both.swapaxes(-1, -2)).swapaxes(-1, -2)
-    level = aim - (slope * mean[..., None, :]).sum(-1)
-    smooth = np.stack([mean_of(np.ascontiguousarray(slope[..., i])) for i in range(3)], -1)
+    spread = {
+        (i, j): mean_of(guide[..., i] * guide[..., j])
+        - mean[..., i] * mean[..., j]
+        + np.float32(softness * (i == j))
+        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    }
+    both = [mean_of(guide[..., i : i + 1] * targets) - mean[..., i : i + 1] * aim for i in range(3)]
+    inverse = _inverse(spread)
+    slope = [sum(inverse[min(i, j), max(i, j)] * both[j] for j in range(3)) for i in range(3)]
+    level = aim - sum(slope[i] * mean[..., i : i + 1] for i in range(3))
+    smooth = np.stack([mean_of(np.asarray(part, np.float32)) for part in slope], -1)
     return smooth, mean_of(level)
+
+
+def _inverse(m: Mapping[tuple[int, int], NDArray[Any]]) -> dict[tuple[int, int], NDArray[Any]]:
+    """Return the inverses of symmetric 3 x 3 matrices, each entry an array (h, w) -> (h, w, 1)."""
+    cofactors = {
+        (0, 0): m[1, 1] * m[2, 2] - m[1, 2] ** 2,
+        (0, 1): m[0, 2] * m[1, 2] - m[0, 1] * m[2, 2],
+        (0, 2): m[0, 1] * m[1, 2] - m[0, 2] * m[1, 1],
+        (1, 1): m[0, 0] * m[2, 2] - m[0, 2] ** 2,
+        (1, 2): m[0, 1] * m[0, 2] - m[0, 0] * m[1, 2],
+        (2, 2): m[0, 0] * m[1, 1] - m[0, 1] ** 2,
+    }
+    whole = sum(m[0, j] * cofactors[0, j] for j in range(3))
+    return {key: (value / whole)[..., None] for key, value in cofactors.items()}
