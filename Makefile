@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
-	@$(BIN)/visavis animate --demo -o demo.mp4
+	@$(BIN)/visavis animate --demo -o "$(CURDIR)/demo.mp4"
 
 test: lint
 	@$(BIN)/python -m pytest
