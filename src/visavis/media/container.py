@@ -81,7 +81,12 @@ def sound_stream(container: InputContainer, path: str | Path) -> AudioStream:
     """
     stream = container.streams.best("audio")
     if not isinstance(stream, AudioStream):
-        raise UnreadableMedia(f"{shown(path)} holds no sound. Give {SOUNDS}.")
+        kind = kind_of(head_of(Path(path)))
+        raise UnreadableMedia(
+            f"{shown(path)} holds no sound (it seems to be {kind}). Give {SOUNDS}."
+        )
+    if stream.codec_context is None:
+        raise UnreadableMedia(f"{shown(path)} has sound of an unknown coding. Give {SOUNDS}.")
     _check_rate(stream.codec_context.sample_rate, path)
     return stream
 

@@ -89,7 +89,7 @@ def head_of(path: Path) -> bytes:
 def shown(path: Path | str) -> str:
     """Return ``path`` for a one-line message: printable, quoted when odd, at most 80 characters."""
     text = os.fspath(path)
-    if not text.isprintable():
+    if not text.strip() or not text.isprintable():
         text = ascii(text)
     return text if len(text) <= 80 else f"{text[:38]}…{text[-38:]}"
 

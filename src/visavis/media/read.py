@@ -220,7 +220,7 @@ class VideoReader:
         self.warnings: list[str] = []
         self._container = open_input(path, VIDEOS)
         stream = next((s for s in self._container.streams.video if not _is_cover(s)), None)
-        if stream is None:
+        if stream is None or stream.codec_context is None:
             self._container.close()
             raise UnreadableMedia(f"{shown(path)} holds no moving pictures. Give {VIDEOS}.")
         stream.thread_type = "AUTO"
