@@ -57,6 +57,15 @@ from visavis.types import ARKIT_NAMES
 EYEBALL_RADIUS = 1.2
 LID_DRAWN = (0.35, 0.12)  # how much of a blink the two rows of skin above the lid make at least
 ROLL_KEPT = 0.7
+# Shapes under which closed lips stay closed, and how much so: captured speech carries traces of
+# them everywhere, and p, b, m must not leak.
+SEALED = {"mouthRollLower": 1.0, "mouthRollUpper": 1.0, "mouthPressLeft": 1.0}
+SEALED |= {"mouthPressRight": 1.0, "mouthShrugLower": 1.0, "mouthPucker": 1.0, "jawForward": 0.8}
+SEALED |= {"mouthShrugUpper": 0.7, "noseSneerLeft": 0.7, "noseSneerRight": 0.7}
+SEALED |= {"jawLeft": 1.0, "jawRight": 1.0, "mouthLeft": 1.0, "mouthRight": 1.0, "cheekPuff": 1.0}
+SEALED |= {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "mouthDimpleLeft": 1.0}
+SEALED |= {"mouthDimpleRight": 1.0, "mouthFrownLeft": 1.0, "mouthFrownRight": 1.0}
+SEALED |= {"mouthStretchLeft": 0.8, "mouthStretchRight": 0.8}
 
 
 def mirrored(shape: Array, mirror: Array) -> Array:
@@ -215,8 +224,9 @@ def exact_contact(basis: Array, mesh: Mesh, follows: dict[str, Array]) -> None:
     opened, closed = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthClose")
     basis[closed] += meet(mesh.points + basis[opened] + basis[closed], lip_follows, lips, 0.5)
     for k, name in enumerate(ARKIT_NAMES):
-        if name.startswith(("mouthRoll", "mouthPress", "mouthShrugLower", "mouthPucker")):
-            basis[k] += meet(mesh.points + basis[k], lip_follows, lips, 0.5)
+        if name in SEALED:
+            amount = SEALED[name]
+            basis[k] += amount * meet(mesh.points + basis[k], lip_follows, lips, 0.7)
         elif k != closed:
             basis[k] += uncross(mesh.points + basis[k], lip_follows, lips)
     for side in ("right", "left"):

@@ -25,6 +25,7 @@ from visavis.render.solve import (
     align,
     angles,
     bounded_least_squares,
+    gap_rows,
     make_prior,
     turn,
 )
@@ -116,7 +117,8 @@ class PortraitRig:
     """The rig of one person, in head space.
 
     ``neutral`` (478, 3) is the relaxed face: lips closed, eyes open and on the camera that took the
-    portrait. ``basis`` (52, 478, 3) fits this face, ``gram`` (52, 52) belongs to it in ``solve``.
+    portrait. ``basis`` (52, 478, 3) fits this face, ``track_gain`` (52, 1434) and
+    ``track_gram`` (52, 52) are its least squares for ``solve``.
     ``source_coefficients`` (52,) is the expression found in the photograph, ``source`` (478, 3) the
     photographed points in head space. ``pose`` is the portrait's own; ``eyeballs`` (2, 3);
     ``pivot`` (3,) where the head turns; ``interocular`` pixels between the eyes from the front.
@@ -125,7 +127,8 @@ class PortraitRig:
     rig: Rig
     neutral: FloatArray
     basis: FloatArray
-    gram: FloatArray
+    track_gain: FloatArray
+    track_gram: FloatArray
     source_coefficients: FloatArray
     source: FloatArray
     pose: Pose
@@ -182,9 +185,11 @@ def read_rig(path: Path) -> Rig:
 def express(face: PortraitRig, coefficients: FloatArray) -> FloatArray:
     """Return the head-space points (478, 3) of the face under ``coefficients`` (52,).
 
-    Lips and lids touch and never cross; the irises turn about their eyeballs.
+    Lips and lids touch and never cross; the irises turn about their eyeballs. ``mouthClose`` counts
+    up to ``jawOpen``, which it undoes at the lips (ARKit's convention).
     """
     c = np.clip(coefficients, 0, 1)
+    c[_K["mouthClose"]] = min(c[_K["mouthClose"]], c[_K["jawOpen"]])
     points = face.neutral + (c @ face.basis.reshape(len(c), -1)).reshape(-1, 3)
     _turn_irises(face, c, points)
     for contact in face.rig.contacts:
@@ -246,12 +251,14 @@ def fit_portrait(rig: Rig, points: FloatArray) -> PortraitRig:
         c[_K[f"eyeBlink{side}"]] = _open_lids(contact, neutral)
     eyeballs = _rest_gaze(rig, neutral, c, pose)
     basis = _fitted_basis(rig, neutral)
-    flat = basis.reshape(len(c), -1)
+    track_gain = _track_gain(rig, basis)
     return PortraitRig(
         rig=rig,
         neutral=neutral,
         basis=basis,
-        gram=(flat * prior.precision) @ flat.T + prior.track_cost * np.eye(len(c), dtype="f4"),
+        track_gain=track_gain,
+        track_gram=track_gain @ basis.reshape(len(c), -1).T
+        + prior.track_cost * np.eye(len(c), dtype=np.float32),
         source_coefficients=c,
         source=source,
         pose=pose,
@@ -319,6 +326,13 @@ def _fitted_basis(rig: Rig, neutral: FloatArray) -> FloatArray:
     return basis
 
 
+def _track_gain(rig: Rig, basis: FloatArray) -> FloatArray:
+    """Return ``basis`` (52, 1434) weighed by accuracy: coordinates, and gaps of lips and lids."""
+    flat = basis.reshape(len(basis), -1)
+    gaps = np.concatenate([gap_rows(x.upper, x.lower, basis.shape[1]) for x in rig.contacts])
+    return (flat * rig.prior.precision + (flat @ gaps.T) @ gaps).astype(np.float32)
+
+
 def solve(face: PortraitRig, points: FloatArray) -> tuple[FloatArray, FloatArray, Pose]:
     """Return coefficients (52,), rotation (3,) and pose of a tracked frame (478, 3) in pixels.
 
@@ -330,5 +344,5 @@ def solve(face: PortraitRig, points: FloatArray) -> tuple[FloatArray, FloatArray
     for _ in range(3):
         pose = align(face.neutral + (c @ flat).reshape(-1, 3), points, prior.rigid)
         off = (pose.unproject(points) - face.neutral).ravel()
-        c = bounded_least_squares(face.gram, flat @ (prior.precision * off), c)
+        c = bounded_least_squares(face.track_gram, face.track_gain @ off, c)
     return c, angles(pose.rotation @ face.pose.rotation.T), pose

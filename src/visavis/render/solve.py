@@ -141,6 +141,16 @@ class Prior:
         return (self.mode_gain @ rest @ self.modes).reshape(-1, 3)
 
 
+def gap_rows(
+    upper: NDArray[np.int32], lower: NDArray[np.int32], points: int
+) -> NDArray[np.float64]:
+    """Return (k, 3 * points): rows that read the k vertical gaps, in units of their accuracy."""
+    rows, at = np.zeros((len(upper), 3 * points)), np.arange(len(upper))
+    np.add.at(rows, (at, 3 * lower + 1), 1 / _GAP_NOISE)
+    np.add.at(rows, (at, 3 * upper + 1), -1 / _GAP_NOISE)
+    return rows
+
+
 def make_prior(
     basis: FloatArray, identity: FloatArray, upper: NDArray[np.int32], lower: NDArray[np.int32]
 ) -> Prior:
@@ -154,10 +164,7 @@ def make_prior(
     precision = np.tile(_NOISE**-2.0, basis.shape[1])
     flat = basis.reshape(len(basis), -1).astype(np.float64)
     modes = identity.reshape(len(identity), -1).astype(np.float64)
-    gaps = np.zeros((len(upper), flat.shape[1]))
-    rows = np.arange(len(upper))
-    gaps[rows, 3 * lower + 1] += 1 / _GAP_NOISE
-    gaps[rows, 3 * upper + 1] -= 1 / _GAP_NOISE
+    gaps = gap_rows(upper, lower, basis.shape[1])
 
     def weigh(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return x * precision + (x @ gaps.T) @ gaps
