@@ -193,6 +193,10 @@ def test_an_error_on_the_way_leaves_nothing(
         visavis.animate(
             portrait, sound, tmp_path / "a.mp4", size=SIZE, motion_out=tmp_path / "m.fbx"
         )
+    with pytest.raises(OutputError, match="does not exist"):
+        visavis.animate(
+            portrait, sound, tmp_path / "a.mp4", size=SIZE, motion_out=tmp_path / "no" / "m.csv"
+        )
     assert list(tmp_path.iterdir()) == []
 
 

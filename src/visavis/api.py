@@ -24,10 +24,11 @@ from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
 from visavis.media.image import read_image, write_image
+from visavis.media.place import whole_file
 from visavis.media.read import Trim, open_audio
 from visavis.media.write import FrameWriter, open_writer
 from visavis.motion.base import MotionModel
-from visavis.motion.files import read_motion, write_motion
+from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.filters import resample
 from visavis.motion.rules import RuleMotion
 from visavis.render.base import Renderer
@@ -187,15 +188,18 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     """
     watch = Stopwatch()
     check_whole("seed", seed, 0, 2**63 - 1)
+    if motion_out is not None:
+        check_motion_name(motion_out)
     animator = load(fps=fps)
     opened = open_portrait(portrait, face)
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, ExitStack() as stack:
+        curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         scene = stack.enter_context(_scene(animator, prepared, sound, trim, motion, seed))
         writer = stack.enter_context(open_writer(out, prepared.size, fps, sound, trim))
-        played = _written(scene, writer, watch, progress, keep=motion_out is not None)
-        if motion_out is not None:
-            write_motion(motion_out, Motion.concatenate(played))
+        played = _written(scene, writer, watch, progress, keep=curves is not None)
+        if curves is not None:
+            write_motion(curves, Motion.concatenate(played))
     warnings = (*opened.warnings, *scene.warnings)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
 

@@ -14,11 +14,10 @@ What is counted:
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -145,40 +144,14 @@ def _speech() -> FloatArray:
         return np.concatenate(list(reader.chunks()))
 
 
-@contextmanager
-def _recording(seconds: int) -> Iterator[Path]:
-    """Give a WAV file of ``seconds`` seconds of the embedded voice, again and again."""
+def _record(path: Path, seconds: int) -> None:
+    """Write ``seconds`` seconds of the embedded voice, again and again, to the WAV file ``path``."""
     levels = (_speech() * 32_767).astype("<i2")
-    second = [levels[i : i + SAMPLE_RATE] for i in range(0, len(levels), SAMPLE_RATE)]
-    with TemporaryDirectory(prefix="visavis-") as folder:
-        path = Path(folder) / "speech.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-            missing = seconds * SAMPLE_RATE
-            for piece in cycle(second):
-                file.writeframes(piece[:missing].tobytes())
-                missing -= min(len(piece), missing)
-                if not missing:
-                    break
-        yield path
-
-
-def _throughput(animator: MotionAnimator, watch: Stopwatch, size: int, seconds: int) -> _Run:
-    """Make a video of ``seconds`` seconds of speech with ``animator``, timed by ``watch``."""
-    prepared = animator.prepare(_demo(), (size, size))
-    resident: list[float] = []
-    with _recording(seconds) as sound:
-        out, begin_s = sound.with_suffix(".mp4"), watch.elapsed_s()
-        with (
-            open_audio(sound) as reader,
-            open_writer(out, (size, size), animator.fps, sound) as writer,
-        ):
-            for frame in spoken(animator, prepared, reader.chunks(PIECE), seed=0):
-                with watch.stage("encode"):
-                    writer.write(frame.image)
-                if writer.frames % (10 * animator.fps) == 0:
-                    resident.append(resident_mb())
-        return _Run(writer.frames, watch.elapsed_s() - begin_s, resident)
+    levels = np.pad(levels, (0, -len(levels) % SAMPLE_RATE)).reshape(-1, SAMPLE_RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        for second in islice(cycle(levels), seconds):
+            file.writeframes(second.tobytes())
 
 
 @dataclass(frozen=True)
@@ -188,6 +161,24 @@ class _Run:
     frames: int
     elapsed_s: float
     resident_mb: list[float]
+
+
+def _throughput(animator: MotionAnimator, watch: Stopwatch, size: int, seconds: int) -> _Run:
+    """Make a video of ``seconds`` seconds of speech with ``animator``, timed by ``watch``."""
+    prepared = animator.prepare(_demo(), (size, size))
+    with TemporaryDirectory(prefix="visavis-") as folder, ExitStack() as stack:
+        sound, out = Path(folder) / "speech.wav", Path(folder) / "speech.mp4"
+        _record(sound, seconds)
+        begin_s = watch.elapsed_s()
+        reader = stack.enter_context(open_audio(sound))
+        writer = stack.enter_context(open_writer(out, (size, size), animator.fps, sound))
+        resident = []
+        for frame in spoken(animator, prepared, reader.chunks(PIECE), seed=0):
+            with watch.stage("encode"):
+                writer.write(frame.image)
+            resident += [resident_mb()] if writer.frames % (10 * animator.fps) == 0 else []
+        stack.close()  # the file's end is part of the work
+        return _Run(writer.frames, watch.elapsed_s() - begin_s, resident)
 
 
 def _first_frames(animator: MotionAnimator, size: int, starts: int) -> list[float]:

@@ -131,48 +131,63 @@ def _progress_bar(is_quiet: bool) -> Iterator[Callable[[Tick], None] | None]:
         yield show
 
 
+PortraitArgument = Annotated[
+    Optional[str],  # noqa: UP045 - typer evaluates the annotation on Python 3.10
+    typer.Argument(metavar="PORTRAIT", help="A photograph.", show_default=False),
+]
+AudioArgument = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="AUDIO", help="A recording or video.", show_default=False),
+]
+OutOption = Annotated[
+    str,
+    typer.Option("-o", "--out", help="OUT.mp4, .webm, .gif, a folder/ for PNGs, or - for raw."),
+]
+SizeOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="Pixels: side of the square (512), or longest side with --full-frame."),
+]
+FpsOption = Annotated[int, typer.Option(help="Frames per second.")]
+SeedOption = Annotated[int, typer.Option(help="Another seed, other blinks and head motion.")]
+CropOption = Annotated[
+    bool,
+    typer.Option("--crop/--full-frame", help="Head and shoulders, or the whole photograph."),
+]
+TrimOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="START:END of the recording in seconds.", show_default=False),
+]
+FaceOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="Which face, counted from 1, left to right."),
+]
+MotionOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Play this motion file (.csv, .json, .npz) instead of speech."),
+]
+MotionOutOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Also write the motion: .csv (Live Link Face), .json or .npz."),
+]
+DemoOption = Annotated[bool, typer.Option("--demo", help="Use the embedded portrait and voice.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
 @app.command()
 def animate(  # noqa: PLR0913 - one argument per option
-    portrait: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads the annotation on Python 3.10
-        typer.Argument(metavar="PORTRAIT", help="A photograph.", show_default=False),
-    ] = None,
-    audio: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(metavar="AUDIO", help="A recording or video.", show_default=False),
-    ] = None,
-    out: Annotated[
-        str,
-        typer.Option("-o", "--out", help="OUT.mp4, .webm, .gif, a folder for PNGs, or - for raw."),
-    ] = "out.mp4",
-    size: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Pixels: side of the square; longest side with --full-frame."),
-    ] = None,
-    fps: Annotated[int, typer.Option(help="Frames per second.")] = 25,
-    seed: Annotated[int, typer.Option(help="Another seed, other blinks and head motion.")] = 0,
-    crop: Annotated[
-        bool,
-        typer.Option("--crop/--full-frame", help="Head and shoulders, or the whole photograph."),
-    ] = True,
-    trim: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="START:END of the recording in seconds.", show_default=False),
-    ] = None,
-    face: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Which face, counted from 1, left to right."),
-    ] = None,
-    motion: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Play this motion file (CSV, JSON, npz) instead of speech."),
-    ] = None,
-    motion_out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Also write the motion: .csv (Live Link Face), .json or .npz."),
-    ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Use the embedded portrait, voice.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    portrait: PortraitArgument = None,
+    audio: AudioArgument = None,
+    out: OutOption = "out.mp4",
+    size: SizeOption = None,
+    fps: FpsOption = 25,
+    seed: SeedOption = 0,
+    crop: CropOption = True,
+    trim: TrimOption = None,
+    face: FaceOption = None,
+    motion: MotionOption = None,
+    motion_out: MotionOutOption = None,
+    demo: DemoOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Make a video of PORTRAIT speaking AUDIO."""
     from visavis import api
@@ -222,10 +237,7 @@ def inspect(
         Optional[Path],  # noqa: UP045
         typer.Option("-o", "--out", help="Where the picture goes. Default: NAME_inspected.png."),
     ] = None,
-    face: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Which face, counted from 1, left to right."),
-    ] = None,
+    face: FaceOption = None,
 ) -> None:
     """Show the faces, landmarks and pose found in PORTRAIT, and whether it is good (exit code)."""
     from visavis import api

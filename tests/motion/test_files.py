@@ -56,7 +56,7 @@ def test_csv_header_is_apples(tmp_path: Path) -> None:
         (lambda t: t.rsplit(",", 2)[0] + "\n", "values, the header"),
         (lambda t: t.replace("00:00:00:01.000", "00:00:00:00.000"), "does not advance"),
         (lambda t: t.split("\n")[0] + "\n", "no frames"),
-        (lambda t: "", "header"),
+        (lambda t: "", "empty"),
     ],
 )
 def test_spoilt_csv_says_what_is_wrong(tmp_path: Path, spoil, says: str) -> None:

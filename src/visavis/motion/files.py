@@ -12,8 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from visavis.errors import InputError, OutputError, UnreadableMedia
+from visavis.errors import InputError, UnreadableMedia
+from visavis.media.kinds import regular_file
+from visavis.media.place import whole_file
 from visavis.motion.layout import INDEX, NAMES, SIZE, pack, unpack
 from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Motion
 
@@ -57,12 +57,21 @@ def write_motion(path: Path | str, motion: Motion) -> None:
         OutputError: the file cannot be written.
     """
     path = Path(path)
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise InputError(_unknown(path))
+    check_motion_name(path)
     if not np.isfinite(pack(motion)).all():
         raise InputError(f"The motion for {path} holds values that are not numbers; write none.")
-    _replace(path, writer(motion))
+    with whole_file(path) as place:
+        place.write_bytes(_WRITERS[path.suffix.lower()](motion))
+
+
+def check_motion_name(path: Path | str) -> None:
+    """Refuse a ``path`` that is not named like a motion file.
+
+    Raises:
+        InputError: the extension is another one.
+    """
+    if Path(path).suffix.lower() not in _WRITERS:
+        raise InputError(_unknown(Path(path)))
 
 
 def read_motion(path: Path | str) -> Motion:
@@ -73,13 +82,9 @@ def read_motion(path: Path | str) -> Motion:
         InputError: the extension, a column, a value or the rate cannot be used.
     """
     path = Path(path)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(_unknown(path))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableMedia(f"{path} cannot be read ({error.strerror}); check it.") from error
+    check_motion_name(path)
+    reader = _READERS[path.suffix.lower()]
+    data = regular_file(path, "a motion file (.csv, .json or .npz)").read_bytes()
     try:
         motion = reader(data)
     except InputError as error:
@@ -111,22 +116,6 @@ def _unknown(path: Path) -> str:
         f"{path} has the extension {path.suffix or '(none)'}; motion files are .csv "
         "(Live Link Face), .json or .npz."
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"Cannot write {path} ({error.strerror}); choose another.") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise OutputError(f"Cannot write {path} ({error.strerror}); choose another.") from error
 
 
 def _live_link(motion: Motion) -> FloatArray:
