@@ -145,7 +145,7 @@ def _speech() -> FloatArray:
 
 
 def _record(path: Path, seconds: int) -> None:
-    """Write ``seconds`` seconds of the embedded voice, again and again, to the WAV file ``path``."""
+    """Write ``seconds`` seconds of the embedded voice, over and over, to the WAV ``path``."""
     levels = (_speech() * 32_767).astype("<i2")
     levels = np.pad(levels, (0, -len(levels) % SAMPLE_RATE)).reshape(-1, SAMPLE_RATE)
     with wave.open(str(path), "wb") as file:

@@ -1,7 +1,7 @@
 """The few frozen dataclasses that cross folder borders, and the constants of the media grid.
 
-Axes: ``t`` frames, ``n`` samples, ``h`` rows, ``w`` columns. Images are RGB ``uint8``. Time is always
-an integer count with a rate; float seconds appear only in messages for people.
+Axes: ``t`` frames, ``n`` samples, ``h`` rows, ``w`` columns. Images are RGB ``uint8``. Time is an
+integer count with a rate, always; float seconds appear only in messages for people.
 """
 
 from __future__ import annotations
@@ -78,11 +78,12 @@ class Features:
 class Motion:
     """Face and head motion, ``t`` frames at ``fps``; the layout is documented in motion/layout.py.
 
-    ``coefficients`` (t, 52) ARKit weights in [0, 1], order ``ARKIT_NAMES``, absolute: 0 is a relaxed
-    face with closed mouth and open eyes. ``rotation`` (t, 3) pitch, yaw, roll in degrees relative to
-    the portrait: pitch + raises the chin, yaw + turns the face to the viewer's right, roll + tilts
-    the head clockwise as the viewer sees it. ``translation`` (t, 2) right and down, in inter-ocular
-    distances of the portrait. ``scale`` (t,) size relative to the portrait, 1 = unchanged.
+    ``coefficients`` (t, 52) ARKit weights in [0, 1], order ``ARKIT_NAMES``, absolute: 0 is a
+    relaxed face with closed mouth and open eyes. ``rotation`` (t, 3) pitch, yaw, roll in degrees
+    relative to the portrait: pitch + raises the chin, yaw + turns the face to the viewer's right,
+    roll + tilts the head clockwise as the viewer sees it. ``translation`` (t, 2) right and down, in
+    inter-ocular distances of the portrait. ``scale`` (t,) size relative to the portrait, 1 =
+    unchanged.
     """
 
     coefficients: FloatArray
