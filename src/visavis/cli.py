@@ -280,3 +280,36 @@ def bench(
     figures = measure(size=size, fps=fps, seconds=seconds, starts=starts, soak_minutes=soak)
     typer.echo(table(figures))
     typer.echo(json.dumps(figures))
+
+
+@app.command()
+def evaluate(  # noqa: PLR0913 - one argument per option
+    video: Annotated[str, typer.Argument(help="A video of one talking head, ours or any other.")],
+    audio: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Its sound, if that is not in the video.", show_default=False),
+    ] = None,
+    portrait: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The photograph, for identity and sharpness.", show_default=False),
+    ] = None,
+    phones: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON [[start_s, end_s, ARPAbet], ...]. Default: our ear."),
+    ] = None,
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also write a page with curves and frames: a folder or FILE.html."),
+    ] = None,
+) -> None:
+    """Measure lip sync, stillness, motion and picture of VIDEO; the last line is JSON."""
+    from visavis.eval.evaluate import evaluate as measure
+    from visavis.eval.report import table, write_report
+
+    result = measure(video, audio, portrait, phones)
+    typer.echo(table(result.figures))
+    for note in result.notes:
+        typer.echo(f"visavis: note: {note}", err=True)
+    if report is not None:
+        typer.echo(f"report: {write_report(report, video, result)}")
+    typer.echo(json.dumps(result.figures))

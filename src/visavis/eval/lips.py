@@ -1,0 +1,135 @@
+"""Do the lips say what is heard: closure on p b m, opening on open vowels, and the A/V offset.
+
+The thresholds come from real people: in 22 bilabials of the GRID, HDTF, VoxCeleb and Ditto clips on
+which two recognisers agree, the gap between the inner lips falls to 0.002-0.022 inter-ocular
+distances (median 0.006); in the middle of open vowels it is 0.09 (median). `benchmarks/talk.py`
+prints what real people score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from visavis.audio.features import ROWS_PER_SECOND
+from visavis.audio.phones import PHONES
+from visavis.eval.alignment import Heard, Span, is_plausible
+from visavis.eval.track import Curves
+from visavis.types import FloatArray
+
+BILABIALS = ("P", "B", "M")
+OPEN_VOWELS = ("AA", "AE", "AO", "AW", "AY", "EH")
+CLOSED_GAP = 0.025
+"""Lips whose inner edges are nearer than this, in inter-ocular distances, are closed."""
+OPEN_GAP = 0.05
+"""Lips farther apart than this are open."""
+MARGIN_ROWS = 4
+"""One frame of 25 fps before and after a phone may count for it."""
+REACH_ROWS = 40
+"""Largest offset between picture and sound that is looked for: 400 ms."""
+SURE = 0.35
+"""Below this correlation the offset is a guess and is not reported."""
+
+OPENNESS: dict[str, float] = {
+    "SIL": 0.15, "AA": 0.9, "AE": 0.9, "AH": 0.6, "AO": 0.7, "AW": 0.8, "AY": 0.85, "EH": 0.75,
+    "EY": 0.7, "ER": 0.4, "IH": 0.5, "IY": 0.5, "OW": 0.45, "OY": 0.55, "UH": 0.4, "UW": 0.3,
+    "W": 0.15, "R": 0.4, "Y": 0.4, "L": 0.5, "HH": 0.6, "M": 0.0, "B": 0.0, "P": 0.0, "F": 0.15,
+    "V": 0.15, "S": 0.4, "Z": 0.4, "SH": 0.35, "ZH": 0.35, "CH": 0.4, "JH": 0.4, "T": 0.4,
+    "D": 0.45, "N": 0.45, "TH": 0.45, "DH": 0.45, "K": 0.5, "G": 0.5, "NG": 0.45,
+}  # fmt: skip
+"""How far the lips of real talkers stand apart in each phone, 1 = widest; from the same clips."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One phone that asks for a shape: its ``span``, the extreme ``gap`` and the ``row`` of it."""
+
+    span: Span
+    gap: float
+    row: int
+    is_met: bool
+
+
+@dataclass(frozen=True)
+class Offset:
+    """How late the picture is, in ms (positive: it lags the sound), and the correlation there."""
+
+    ms: float
+    correlation: float
+
+
+def closures(curves: Curves, spans: list[Span]) -> list[Visit]:
+    """Return each bilabial with the smallest gap within its interval and 40 ms on either side."""
+    return [_visit(curves, s, is_closure=True) for s in spans if _is_judged(curves, s, BILABIALS)]
+
+
+def openings(curves: Curves, spans: list[Span]) -> list[Visit]:
+    """Return each open vowel with the largest gap within its interval and 40 ms on either side."""
+    vowels = [s for s in spans if _is_judged(curves, s, OPEN_VOWELS)]
+    return [_visit(curves, s, is_closure=False) for s in vowels]
+
+
+def recall(visits: list[Visit]) -> float | None:
+    """Return the share of ``visits`` that are met, or None if there are none."""
+    return float(np.mean([v.is_met for v in visits])) if visits else None
+
+
+def _is_judged(curves: Curves, span: Span, names: tuple[str, ...]) -> bool:
+    """Return whether ``span`` is one of ``names``, plausible, inside the video and in sight."""
+    inside = span.end <= len(curves)
+    return span.name in names and is_plausible(span) and inside and _is_seen(curves, span)
+
+
+def _is_seen(curves: Curves, span: Span) -> bool:
+    return bool(curves.seen[span.start : span.end].all())
+
+
+def _visit(curves: Curves, span: Span, *, is_closure: bool) -> Visit:
+    """Return what the lips do during ``span``."""
+    start = max(0, span.start - MARGIN_ROWS)
+    gaps = curves.gap[start : span.end + MARGIN_ROWS]
+    row = int(gaps.argmin() if is_closure else gaps.argmax())
+    gap = float(gaps[row])
+    is_met = gap < CLOSED_GAP if is_closure else gap > OPEN_GAP
+    return Visit(span, gap, start + row, is_met)
+
+
+def offset(curves: Curves, heard: Heard) -> Offset:
+    """Return the shift between the mouth seen and the mouth expected from the phones.
+
+    The expected opening is ``OPENNESS`` of the phones, smoothed over 30 ms as articulators do; the
+    shift is that of the largest Pearson correlation over +-400 ms, refined by a parabola. GRID's
+    studio recordings score within +-15 ms. In coarse silence, where nothing is said, both are flat
+    and weigh nothing.
+    """
+    table = np.array([OPENNESS[p] for p in PHONES], np.float32)
+    expected = _smooth(table[heard.phones[: len(curves)]])
+    seen = _smooth(curves.gap[: len(expected)])
+    shifts = range(-REACH_ROWS, REACH_ROWS + 1)
+    scores = np.array([_correlation(expected, seen, shift) for shift in shifts])
+    best = int(scores[1:-1].argmax()) + 1
+    low, mid, high = scores[best - 1 : best + 2]
+    bend = low - 2 * mid + high
+    part = 0.5 * (low - high) / bend if bend < 0 else 0.0
+    rows = best - REACH_ROWS + float(np.clip(part, -0.5, 0.5))
+    return Offset(1000.0 * rows / ROWS_PER_SECOND, float(mid))
+
+
+def _smooth(values: FloatArray) -> FloatArray:
+    """Return ``values`` (n,) through a Gaussian of 30 ms."""
+    reach = np.arange(-9, 10)
+    kernel = np.exp(-0.5 * (reach / 3.0) ** 2)
+    padded = np.pad(values, 9, mode="edge")
+    return np.convolve(padded, kernel / kernel.sum(), "valid").astype(np.float32)
+
+
+def _correlation(expected: FloatArray, seen: FloatArray, shift: int) -> float:
+    """Return the Pearson correlation when the picture comes ``shift`` rows after the sound."""
+    a = expected[max(0, -shift) : len(expected) - max(0, shift)].astype(np.float64)
+    b = seen[max(0, shift) : len(seen) - max(0, -shift)].astype(np.float64)
+    if len(a) < ROWS_PER_SECOND // 4:
+        return 0.0
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 1e-9 else 0.0
