@@ -15,6 +15,7 @@ from clips import heard, lag_ms, photograph, speech_like, write_sound
 from visavis.errors import InputError, UnreadableMedia
 from visavis.media.image import write_image
 from visavis.media.read import open_audio, read_video
+from visavis.media.write import open_writer
 
 KINDS = [
     ("wav", "pcm_u8", 8_000, 1, "u8"),
@@ -83,6 +84,28 @@ def test_sound_and_pictures_of_a_video_share_one_clock(
     assert len(stamps) == 50
     assert stamps[0] == pytest.approx(picture_start_s, abs=0.001)
     assert stamps[-1] == pytest.approx(picture_start_s + 49 / 25, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turns"),
+    [((1, 0, 0, 1), 0), ((0, 1, -1, 0), 1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 3)],
+)
+def test_a_turned_video_is_shown_upright(
+    tmp_path: Path, matrix: tuple[int, int, int, int], turns: int
+) -> None:
+    upright = photograph(128, 96)
+    stored = np.ascontiguousarray(np.rot90(upright, turns))
+    with open_writer(tmp_path / "v.mp4", (stored.shape[1], stored.shape[0]), 25) as writer:
+        writer.write(stored)
+    data = bytearray((tmp_path / "v.mp4").read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    place = data.index(b"tkhd") + 44
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "v.mp4").write_bytes(data)
+    with read_video(tmp_path / "v.mp4") as video:
+        image, _ = next(iter(video))
+        assert video.size == (128, 96)
+    assert np.abs(image.astype(float) - upright).mean() < 4
 
 
 def test_trim_takes_exactly_that_part(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Recipe:
 
 
 _EXACT = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+_SAME_BYTES = {"fflags": "+bitexact"}  # equal pictures and sound, equal file
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _X264 = {"preset": "veryfast", "crf": "16"}
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "24", "b": "0"}
@@ -82,7 +83,7 @@ class VideoEncoder:
     ) -> None:
         """Create ``file`` for pictures of ``size`` (width, height), both even."""
         self._container: OutputContainer = av.open(
-            str(file), "w", format=recipe.muxer, options=dict(recipe.muxer_options)
+            str(file), "w", format=recipe.muxer, options={**_SAME_BYTES, **recipe.muxer_options}
         )
         self._recipe = recipe
         self._fps = fps

@@ -195,6 +195,8 @@ def _open_sink(
 ) -> _Sink:
     """Open the sink of ``kind``; ``stack`` closes and places what it opens."""
     if kind == "-":
+        if sys.stdout.isatty():
+            raise OutputError("Raw pictures would fill this terminal. Send them on: … -o - | tool.")
         stack.enter_context(polite_endings())
         return RawFrames(sys.stdout.buffer)
     if kind == "folder":
