@@ -22,12 +22,16 @@ EYE_RANGE_DEG = 35.0
 _BLINK, _DOUBLE, _GAZE, _HEAD, _FACE, _BREATH = 1000, 1100, 1200, 20, 30, 1300
 
 _BLINKS_PER_MIN = {Phase.SPEAKING: 17.0, Phase.LISTENING: 13.0, Phase.IDLE: 12.0}
+_SWAY = ((0.3, 1.0), (1.0, 0.8), (2.2, 0.42), (4.5, 0.12))
+"""Bands of the head's wandering: upper frequency and share, as tracked in real talking clips."""
+
 _HEAD_DEG = {
-    Phase.SPEAKING: np.array([1.3, 2.2, 1.0], np.float32),
-    Phase.LISTENING: np.array([0.8, 1.2, 0.7], np.float32),
-    Phase.IDLE: np.array([0.7, 1.3, 0.6], np.float32),
+    Phase.SPEAKING: np.array([1.10, 1.55, 0.80]),
+    Phase.LISTENING: np.array([0.70, 1.10, 0.60]),
+    Phase.IDLE: np.array([0.60, 1.10, 0.55]),
 }
-_QUIET_SHARE = 0.45
+_SLOW_IN_PAUSES = 0.6
+_QUICK_AT_REST = 0.2
 
 
 @dataclass(frozen=True)
@@ -163,12 +167,15 @@ def _breath(seed: int, seconds: float) -> float:
 
 def _head(state: AmbientState, seed: int, seconds: float, phase: Phase) -> FloatArray:
     """Return pitch, yaw, roll in degrees: slow wandering, faster while speaking, accent nods."""
-    share = _QUIET_SHARE + (1.0 - _QUIET_SHARE) * state.activity
-    if phase is not Phase.SPEAKING:
-        share = 1.0
-    sway = wander(seed + _HEAD, 3, seconds, 0.2) * _HEAD_DEG[phase] * share
-    quick = np.array([curve(seed, _HEAD + 40 + i, seconds, 0.9) for i in range(3)])
-    sway += (quick * np.array([0.50, 0.55, 0.30]) * state.activity).astype(np.float32)
+    slow, quick = 1.0, _QUICK_AT_REST
+    if phase is Phase.SPEAKING:
+        slow = _SLOW_IN_PAUSES + (1.0 - _SLOW_IN_PAUSES) * state.activity
+        quick += (1.0 - quick) * state.activity
+    sway = np.zeros(3)
+    for k, (hertz, size) in enumerate(_SWAY):
+        part = [curve(seed, _HEAD + 10 * i + k, seconds, hertz) for i in range(3)]
+        sway += np.array(part) * size * (slow if k == 0 else quick)
+    sway *= _HEAD_DEG[phase]
     sway[0] += -2.2 * state.nod[0] + 0.15 * _breath(seed, seconds)
     sway[2] += 0.25 * sway[1] * curve(seed, _HEAD + 50, seconds, 0.1)
     return np.asarray(np.clip(sway, -9.0, 9.0), np.float32)
