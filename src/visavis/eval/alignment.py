@@ -145,10 +145,11 @@ def _checked(rows: Any) -> Iterator[tuple[float, float, str]]:  # noqa: ANN401 -
     if not isinstance(rows, list) or not rows:
         raise ValueError("no list")
     for start, end, name in rows:
-        if not 0 <= float(start) <= float(end) < float("inf"):
+        if not -1 < float(start) <= float(end) < float("inf"):
             raise ValueError(f"from {start} to {end} s is no stretch of time")
         bare = str(name).upper().rstrip("012")
-        yield float(start), float(end), bare if bare in PHONES else PHONES[SILENCE]
+        phone = bare if bare in PHONES else PHONES[SILENCE]
+        yield max(0.0, float(start)), max(0.0, float(end)), phone
 
 
 def _rows(spans: list[tuple[float, float, str]], length: int) -> NDArray[np.int64]:

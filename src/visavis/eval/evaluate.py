@@ -18,7 +18,9 @@ from visavis.faces.portrait import make_portrait
 from visavis.media.image import read_image
 from visavis.media.kinds import shown
 from visavis.media.read import VideoReader
-from visavis.types import FloatArray, Portrait
+from visavis.types import FloatArray, ImageArray, Portrait
+
+Follow = Callable[[ImageArray, "FaceLandmarks | None"], "FaceLandmarks | None"]
 
 IDENTITY_EVERY_S = 0.5
 """The person is compared in one frame of each half second."""
@@ -55,6 +57,7 @@ def evaluate(
     portrait: str | Path | None = None,
     phones: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    follow: Follow = track,
 ) -> Evaluation:
     """Measure ``video``, any video of one talking head.
 
@@ -64,6 +67,8 @@ def evaluate(
         portrait: the photograph it was made from, for ``identity_distance`` and ``sharpness``.
         phones: what is said (``alignment.read_phones``); otherwise our recogniser listens.
         progress: called with the number of frames seen.
+        follow: finds the face in the next frame, as ``faces.landmarks.track`` does; another
+            judge may take its place.
 
     Raises:
         UnreadableMedia: a file cannot be decoded, or there is no sound.
@@ -73,7 +78,7 @@ def evaluate(
     heard = _sound(video, audio, phones)
     net, missing = _identity_net() if portrait is not None else (None, None)
     source = None if portrait is None else make_portrait(read_image(portrait))
-    seen = _watch(video, net, progress)
+    seen = _watch(video, net, progress, follow)
     curves = on_grid(seen.track)
     heard = fitted(heard, len(curves))
     notes = tuple(n for n in (missing, _portrait_note(portrait)) if n)
@@ -105,7 +110,10 @@ def _portrait_note(portrait: str | Path | None) -> str | None:
 
 
 def _watch(
-    video: str | Path, net: identity.IdentityNet | None, progress: Callable[[int], None] | None
+    video: str | Path,
+    net: identity.IdentityNet | None,
+    progress: Callable[[int], None] | None,
+    follow: Follow,
 ) -> _Seen:
     """Follow the face through all pictures of ``video``."""
     seconds: list[float] = []
@@ -117,7 +125,7 @@ def _watch(
     with VideoReader(video) as reader:
         every = max(1, round(IDENTITY_EVERY_S * float(reader.fps)))
         for index, (image, stamp) in enumerate(reader):
-            found = track(image, found)
+            found = follow(image, found)
             sight = None if found is None else see(found.points)
             seconds.append(float(stamp * reader.time_base))
             sights.append(sight)
