@@ -32,6 +32,7 @@ from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.filters import resample
 from visavis.motion.rules import RuleMotion
 from visavis.render.base import Renderer
+from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import MeshWarpRenderer
 from visavis.timing import Stopwatch
 from visavis.types import (
@@ -109,7 +110,7 @@ def load(*, fps: int = MOTION_FPS) -> MotionAnimator:
 
 def parts() -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the packaged parts of the animator: what hears, what moves, what draws."""
-    return PhoneRecognizer(), RuleMotion(), MeshWarpRenderer()
+    return PhoneRecognizer(), RuleMotion(), InsetRenderer(MeshWarpRenderer())
 
 
 def open_portrait(picture: Picture, face: int | None = None) -> Portrait:

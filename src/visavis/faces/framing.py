@@ -8,7 +8,7 @@ import numpy as np
 
 from visavis.types import Portrait
 
-HEAD_SHARE = 0.55
+HEAD_SHARE = 0.6
 """Share of a head-and-shoulders picture's height that the head with its hair takes."""
 ABOVE_SHARE = 0.12
 """Share of the height left free above the hair."""

@@ -1,0 +1,74 @@
+"""Draws only the part of a large photograph that can move; the rest is the photograph itself.
+
+Head, hair, neck and the skin round the face move, nothing farther away than ``REACH``: inside that
+box an inner renderer draws, outside it nothing changes. A group photograph of 12 megapixels then
+costs little more than its one talking head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from visavis.faces.framing import Region, cut
+from visavis.render.base import Renderer
+from visavis.render.mesh_warp import resized
+from visavis.render.topology import CHIN_TIP, FOREHEAD
+from visavis.types import ImageArray, Motion, Portrait
+
+REACH = 1.0
+"""Of the face height: how far beyond head and hair anything can move, with some to spare."""
+WORTH = 0.75
+"""Share of the picture below which drawing a part is worth the copy."""
+
+
+@dataclass(frozen=True)
+class Inset:
+    """``still`` (h, w, 3) the photograph; ``inner`` draws its ``region``."""
+
+    still: ImageArray
+    region: Region
+    inner: Any
+
+
+class InsetRenderer:
+    """A renderer that keeps another one to the region that moves."""
+
+    def __init__(self, inner: Renderer) -> None:
+        """Draw the moving region with ``inner``."""
+        self._inner = inner
+
+    def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Inset:
+        """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
+        portrait = resized(portrait, size)
+        region = moving_region(portrait)
+        part = cut(portrait, region)
+        inner = self._inner.prepare(part, (region.width, region.height))
+        return Inset(portrait.image, region, inner)
+
+    def draw(self, appearance: Inset, motion: Motion) -> ImageArray:
+        """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
+        region, drawn = appearance.region, self._inner.draw(appearance.inner, motion)
+        if drawn.shape == appearance.still.shape:
+            return drawn
+        frame = appearance.still.copy()
+        rows = slice(region.top, region.top + region.height)
+        frame[rows, region.left : region.left + region.width] = drawn
+        return frame
+
+
+def moving_region(portrait: Portrait) -> Region:
+    """Return the rectangle that can move, or the whole picture if that is not much more."""
+    height, width = portrait.image.shape[:2]
+    points = portrait.landmarks[:, :2]
+    reach = REACH * float(np.linalg.norm(points[CHIN_TIP] - points[FOREHEAD]))
+    rows, columns = (np.flatnonzero((portrait.head_matte > 0.5).any(axis)) for axis in (1, 0))
+    low = np.minimum(points.min(0), (columns.min(initial=width), rows.min(initial=height)))
+    high = np.maximum(points.max(0), (columns.max(initial=0), rows.max(initial=0)))
+    left, top = (max(0, int(v - reach)) for v in low)
+    right, bottom = (min(s, int(v + reach) + 1) for v, s in zip(high, (width, height), strict=True))
+    region = Region(left, top, right - left, bottom - top)
+    is_worth_it = region.width * region.height < WORTH * width * height
+    return region if is_worth_it else Region(0, 0, width, height)
