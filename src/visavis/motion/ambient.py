@@ -32,6 +32,8 @@ _HEAD_DEG = {
 }
 _SLOW_IN_PAUSES = 0.6
 _QUICK_AT_REST = 0.2
+_SETTLING_S = 0.6
+"""The first frame has the head as in the portrait; it starts to wander over this time."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Prosody:
 class AmbientState:
     """Clocks of blink and gaze in frames, slow followers of the speech, two small springs."""
 
-    blink_at: float = 40.0
+    blink_at: float
+    gaze_at: float
     blinks: int = 0
-    gaze_at: float = 30.0
     gazes: int = 0
     gaze_from: tuple[float, float] = (0.0, 0.0)
     gaze_to: tuple[float, float] = (0.0, 0.0)
@@ -57,6 +59,14 @@ class AmbientState:
     nod: tuple[float, float] = (0.0, 0.0)
     brow: tuple[float, float] = (0.0, 0.0)
     was_speaking: bool = False
+
+
+def start(seed: int, fps: int) -> AmbientState:
+    """Return the state of a fresh session; first blink and glance come within seconds."""
+    return AmbientState(
+        blink_at=(0.8 + 2.5 * uniform(seed, _BLINK, -1)) * fps,
+        gaze_at=(0.5 + 1.5 * uniform(seed, _GAZE, -1)) * fps,
+    )
 
 
 def lid(age_s: float, scale: float) -> float:
@@ -175,7 +185,7 @@ def _head(state: AmbientState, seed: int, seconds: float, phase: Phase) -> Float
     for k, (hertz, size) in enumerate(_SWAY):
         part = [curve(seed, _HEAD + 10 * i + k, seconds, hertz) for i in range(3)]
         sway += np.array(part) * size * (slow if k == 0 else quick)
-    sway *= _HEAD_DEG[phase]
+    sway *= _HEAD_DEG[phase] * (1.0 - np.exp(-seconds / _SETTLING_S))
     sway[0] += -2.2 * state.nod[0] + 0.15 * _breath(seed, seconds)
     sway[2] += 0.25 * sway[1] * curve(seed, _HEAD + 50, seconds, 0.1)
     return np.asarray(np.clip(sway, -9.0, 9.0), np.float32)

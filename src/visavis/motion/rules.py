@@ -29,10 +29,10 @@ class RuleState:
     """
 
     seed: int
+    ambient: ambient.AmbientState
     rows: FloatArray = field(default_factory=lambda: silence(ROWS_BEHIND))
     received: int = 0
     frame: int = 0
-    ambient: ambient.AmbientState = field(default_factory=ambient.AmbientState)
 
 
 class RuleMotion:
@@ -43,7 +43,7 @@ class RuleMotion:
 
     def start(self, seed: int) -> RuleState:
         """Return the state of a fresh session."""
-        return RuleState(seed)
+        return RuleState(seed, ambient.start(seed, self.fps))
 
     def step(
         self, state: RuleState, features: Features, phase: Phase, final: bool = False
