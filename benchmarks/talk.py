@@ -71,7 +71,10 @@ def talk(
         samples = read_sound(clips / f"{name}.flac")
         silence = np.zeros(round(SILENCE_S * SAMPLE_RATE), np.float32)
         sound = (np.concatenate([samples, silence]), SAMPLE_RATE)
-        visavis.animate(str(portrait), sound, video, size=args.size, seed=args.seed)
+        motion_out = folder / f"{name}.npz"
+        visavis.animate(
+            str(portrait), sound, video, size=args.size, seed=args.seed, motion_out=motion_out
+        )
         spoken.write_text(json.dumps(phones), "utf-8")
         result = evaluate(video, portrait=portrait, phones=spoken, follow=follow)
         print(row(name, result), flush=True)

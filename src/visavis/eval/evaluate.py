@@ -126,7 +126,7 @@ def _watch(
         every = max(1, round(IDENTITY_EVERY_S * float(reader.fps)))
         for index, (image, stamp) in enumerate(reader):
             found = follow(image, found)
-            sight = None if found is None else see(found.points)
+            sight = None if found is None else see(image, found.points)
             seconds.append(float(stamp * reader.time_base))
             sights.append(sight)
             if sight is not None and found is not None:
@@ -203,7 +203,7 @@ def _fidelity(
         return {"identity_distance": None, "sharpness": None, **steadiness}
     sides = [s.crop.size for s in seen.track.sights if s is not None]
     size = min(fidelity.LARGEST, int(np.median(sides)))
-    own = fidelity.detail(source.image, see(source.landmarks).crop, size)
+    own = fidelity.detail(source.image, see(source.image, source.landmarks).crop, size)
     same = None
     if net is not None and seen.descriptors:
         same = identity.distance(seen.descriptors, net.describe(source.image, source.landmarks))

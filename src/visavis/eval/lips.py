@@ -1,9 +1,9 @@
 """Do the lips say what is heard: closure on p b m, opening on open vowels, and the A/V offset.
 
 The thresholds come from real people: in 22 bilabials of the GRID, HDTF, VoxCeleb and Ditto clips on
-which two recognisers agree, the gap between the inner lips falls to 0.002-0.022 inter-ocular
-distances (median 0.006); in the middle of open vowels it is 0.09 (median). `benchmarks/talk.py`
-prints what real people score.
+which two recognisers agree, the gap between the inner lips falls to 0.001-0.022 inter-ocular
+distances (median 0.006) and no teeth show (``teeth_shown`` 0.05 at most); in the middle of open
+vowels the gap is 0.09 (median). `benchmarks/talk.py` prints what real people score.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from visavis.types import FloatArray
 BILABIALS = ("P", "B", "M")
 OPEN_VOWELS = ("AA", "AE", "AO", "AW", "AY", "EH")
 CLOSED_GAP = 0.025
-"""Lips whose inner edges are nearer than this, in inter-ocular distances, are closed."""
+NO_TEETH = 0.4
+"""Lips are closed when their inner edges are nearer than the first, in inter-ocular distances, and
+teeth show less than the second."""
 OPEN_GAP = 0.05
 """Lips farther apart than this are open."""
 MARGIN_ROWS = 4
@@ -87,12 +89,14 @@ def _is_seen(curves: Curves, span: Span) -> bool:
 
 def _visit(curves: Curves, span: Span, *, is_closure: bool) -> Visit:
     """Return what the lips do during ``span``."""
-    start = max(0, span.start - MARGIN_ROWS)
-    gaps = curves.gap[start : span.end + MARGIN_ROWS]
-    row = int(gaps.argmin() if is_closure else gaps.argmax())
-    gap = float(gaps[row])
-    is_met = gap < CLOSED_GAP if is_closure else gap > OPEN_GAP
-    return Visit(span, gap, start + row, is_met)
+    rows = slice(max(0, span.start - MARGIN_ROWS), span.end + MARGIN_ROWS)
+    gaps = curves.gap[rows]
+    if is_closure:
+        parted = gaps + (curves.teeth[rows] >= NO_TEETH)
+        at, is_met = int(parted.argmin()), bool(parted.min() < CLOSED_GAP)
+    else:
+        at, is_met = int(gaps.argmax()), bool(gaps.max() > OPEN_GAP)
+    return Visit(span, float(gaps[at]), rows.start + at, is_met)
 
 
 def offset(curves: Curves, heard: Heard) -> Offset:
