@@ -23,7 +23,6 @@ from av.video.reformatter import (
     ColorRange,
     Colorspace,
     ColorTrc,
-    Interpolation,
     VideoReformatter,
 )
 from av.video.stream import VideoStream
@@ -51,7 +50,7 @@ class Recipe:
     block: int
 
 
-_EXACT = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+_EXACT = 0x20 | 0x4_0000 | 0x4000  # SWS_AREA, ACCURATE_RND, FULL_CHR_H_INP: nameless in PyAV 17
 _SAME_BYTES = {"fflags": "+bitexact"}  # equal pictures and sound, equal file
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _X264 = {"preset": "veryfast", "crf": "16"}

@@ -16,7 +16,6 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from visavis.errors import InputError, UnreadableMedia
@@ -36,7 +35,7 @@ from visavis.media.kinds import shown
 from visavis.media.resample import Resampler
 from visavis.types import SAMPLE_RATE, FloatArray, ImageArray
 
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_EXACT = 0x4 | 0x4_0000 | 0x2000  # SWS_BICUBIC, ACCURATE_RND, FULL_CHR_H_INT: nameless in PyAV 17
 
 Trim = tuple[float, "float | None"]
 """Start and end in seconds of the part to use; end None means to the end."""
