@@ -71,27 +71,36 @@ def within(values: Array, persons: Array) -> Array:
     return values - (means / counts[:, None])[which]
 
 
+def sides(rig: Rig) -> dict[str, Array]:
+    """Return how much of a two-sided shape belongs to Left and Right at each point (478, 1)."""
+    left = np.clip((rig.neutral[:, :1] + 1) / 2, 0, 1)
+    left = left * left * (3 - 2 * left)
+    return {"Left": left, "Right": 1 - left}
+
+
 def learn_photo_shapes(asset: Path, folders: list[Path], models: Path) -> tuple[Array, Array]:
-    """Return the learned shapes' numbers (k,) and what they add (k, 478, 3)."""
+    """Return the learned shapes' numbers (k,) and what they add (k, 478, 3).
+
+    Both sides of a shape are learned as one and shared out by the side of each point.
+    """
     rig = read_rig(asset)
     points, persons = landmarks(folders, models)
-    learned = [k for k, name in enumerate(ARKIT_NAMES) if plain(name) in LEARNED]
-    twins = [ARKIT_NAMES.index(swapped(name)) for name in ARKIT_NAMES]
-    photo = rig.basis.copy()
+    members = [[k for k, name in enumerate(ARKIT_NAMES) if plain(name) == n] for n in LEARNED]
+    added, share = np.zeros_like(rig.basis), sides(rig)
     for _ in range(ROUNDS):
-        faces = [fit_portrait(with_photo(rig, photo), p) for p in points]
+        seen = with_photo(rig, rig.basis + added)
+        faces = [fit_portrait(seen, p) for p in points]
         c = np.array([f.source_coefficients for f in faces])
-        shown = np.tensordot(c, photo, 1)
-        rest = np.array([f.source for f in faces]) - rig.neutral - shown
-        mirrored = rest[:, rig.mirror] * [-1, 1, 1]
-        a = within(np.concatenate([c, c[:, twins]]), np.tile(persons, 2))[:, learned]
-        y = within(np.concatenate([rest, mirrored]).reshape(len(a), -1), np.tile(persons, 2))
-        more = np.linalg.solve(a.T @ a + RIDGE * np.eye(len(learned)), a.T @ y)
-        photo[learned] += (more.reshape(-1, 478, 3) * moving_part(rig)).astype(np.float32)
+        rest = np.array([f.source for f in faces]) - rig.neutral
+        rest -= np.tensordot(c, seen.photo_basis, 1)
+        rest = (rest + rest[:, rig.mirror] * [-1, 1, 1]) / 2
+        a = within(np.stack([c[:, m].mean(1) for m in members], 1), persons)
+        y = within(rest.reshape(len(a), -1), persons)
+        more = np.linalg.solve(a.T @ a + RIDGE * np.eye(len(members)), a.T @ y)
         print(f"{len(points)} pictures: rest {y.std():.4f} -> {(y - a @ more).std():.4f} cm")
-    return np.array(learned, np.int32), (photo - rig.basis)[learned].astype(np.float16)
-
-
-def swapped(name: str) -> str:
-    """Return the name of the other side's shape."""
-    return name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")
+        for group, shape in zip(members, more.reshape(-1, 478, 3) * moving_part(rig), strict=True):
+            for k in group:
+                side = ARKIT_NAMES[k].removeprefix(plain(ARKIT_NAMES[k]))
+                added[k] += (shape * share.get(side, 1)).astype(np.float32)
+    learned = sorted(sum(members, []))
+    return np.array(learned, np.int32), added[learned].astype(np.float16)
