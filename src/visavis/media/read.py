@@ -42,22 +42,27 @@ Trim = tuple[float, "float | None"]
 
 
 def at_rate(sounds: Iterator[Sound], rate: int, channels: int) -> Iterator[FloatArray]:
-    """Mix ``sounds`` to 1 or 2 channels at ``rate``; yields (n, channels) float32 pieces."""
+    """Mix ``sounds`` to 1 or 2 channels at ``rate``; yields (n, channels) float32 in [-1, 1]."""
+    for piece in _resampled(sounds, rate, channels):
+        yield np.clip(piece.reshape(-1, channels), -1.0, 1.0)
+
+
+def _resampled(sounds: Iterator[Sound], rate: int, channels: int) -> Iterator[FloatArray]:
+    """Mix and resample; the filter may ring beyond [-1, 1]."""
     stream: Resampler | None = None
     rate_in = 0
     rest = np.zeros((0, channels), np.float32)
     for sound in sounds:
-        if sound.rate != rate_in:
+        if stream is None or sound.rate != rate_in:
             if stream is not None:
                 yield stream.finish(rest)
             stream, rate_in = Resampler(sound.rate, rate, channels), sound.rate
-        assert stream is not None
         width = sound.samples.shape[1]
         same = width == channels
         mixed = sound.samples if same else sound.samples @ mix_matrix(sound.names, width, channels)
-        yield np.clip(stream.push(mixed).reshape(-1, channels), -1.0, 1.0)
+        yield stream.push(mixed)
     if stream is not None:
-        yield np.clip(stream.finish(rest).reshape(-1, channels), -1.0, 1.0)
+        yield stream.finish(rest)
 
 
 def recut(pieces: Iterator[FloatArray], samples: int) -> Iterator[FloatArray]:
