@@ -31,6 +31,7 @@ ENCODERS = {
 }
 EXTRAS = {
     "train": ("torch", "safetensors", "onnx", "scipy"),
+    "eval": ("dlib", "face_recognition_models"),
     "live": ("aiortc", "fastapi", "uvicorn"),
     "neural": ("torch", "safetensors", "huggingface_hub"),
     "scale": ("ray",),

@@ -142,7 +142,8 @@ def open_writer(
         sound: a recording or video whose sound goes with the pictures.
         trim: the part of ``sound`` to use, (start, end) in seconds.
         quality: constant rate factor of the video encoder, lower is better.
-        threads: encoder threads.
+        threads: encoder threads; with 1 equal pictures give equal bytes, with more x264 chooses
+            a few bits differently from run to run (its tree of macroblocks is not repeatable).
 
     Raises:
         OutputError: unknown kind, or the place cannot be written to.
@@ -200,10 +201,10 @@ def _open_sink(
         stack.enter_context(polite_endings())
         return RawFrames(sys.stdout.buffer)
     if kind == "folder":
-        return PngFrames(stack.enter_context(whole_folder(path)), "%05d.png")
+        return PngFrames(stack.enter_context(whole_folder(path, "%05d.png")), "%05d.png")
     if kind == "pattern":
-        folder = stack.enter_context(whole_folder(Path(path).parent))
-        return PngFrames(folder, Path(path).name)
+        name = Path(path).name
+        return PngFrames(stack.enter_context(whole_folder(Path(path).parent, name)), name)
     file = stack.enter_context(whole_file(path))
     try:
         if kind == ".rgb":
