@@ -142,8 +142,7 @@ def open_writer(
         sound: a recording or video whose sound goes with the pictures.
         trim: the part of ``sound`` to use, (start, end) in seconds.
         quality: constant rate factor of the video encoder, lower is better.
-        threads: encoder threads; with 1 equal pictures give equal bytes, with more x264 chooses
-            a few bits differently from run to run (its tree of macroblocks is not repeatable).
+        threads: encoder threads.
 
     Raises:
         OutputError: unknown kind, or the place cannot be written to.
