@@ -54,10 +54,10 @@ def crossings(faces: list[PortraitRig], draws: int) -> int:
 
 
 def residual(face: PortraitRig, points: np.ndarray) -> float:
-    """Return the mean distance of the redrawn photograph's mesh, percent of the eye distance."""
-    rest = Motion.rest(1)
-    shown = Motion(face.source_coefficients[None], rest.rotation, rest.translation, rest.scale)
-    off = np.linalg.norm((pose_points(face, shown) - points)[:, :2], axis=1)
+    """Return how far the explained photograph is from the real one, percent of the eye distance."""
+    c = face.source_coefficients
+    shown = face.neutral + np.tensordot(c, face.rig.photo_basis, 1)
+    off = np.linalg.norm((face.pose.project(shown) - points)[:, :2], axis=1)
     return float(off.mean() / face.interocular * 100)
 
 
@@ -114,9 +114,8 @@ def main() -> None:
         "solve_ms": milliseconds(lambda: solve(faces[0], points[0]), 50),
         **recovered(faces[0], 200),
     }
-    print(
-        json.dumps({k: v if isinstance(v, int) else round(float(v), 4) for k, v in report.items()})
-    )
+    report = {k: v if isinstance(v, int) else round(float(v), 4) for k, v in report.items()}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

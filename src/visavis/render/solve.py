@@ -15,15 +15,14 @@ from visavis.types import ARKIT_NAMES, FloatArray
 # Cost of an expression in a photograph: (square, linear). Shapes not named stay at zero: they are
 # rare there, or cannot be told from identity or from a named shape.
 _COMMON = {
-    "jawOpen": (1, 0), "mouthSmile": (1, 0), "mouthUpperUp": (2, 0.5), "mouthLowerDown": (2, 0.5),
-    "mouthStretch": (10, 2), "mouthFrown": (10, 2), "mouthPucker": (10, 2), "mouthFunnel": (10, 2),
-    "mouthDimple": (10, 2), "eyeSquint": (10, 2), "cheekSquint": (10, 2), "mouthPress": (20, 4),
-    "browInnerUp": (30, 5), "browOuterUp": (30, 5), "browDown": (30, 5), "eyeWide": (30, 5),
-    "noseSneer": (30, 5),
+    "jawOpen": (2, 0), "mouthSmile": (2, 0), "mouthUpperUp": (4, 1), "mouthLowerDown": (4, 1),
+    "mouthStretch": (20, 4), "mouthFrown": (20, 4), "mouthPucker": (20, 4), "mouthFunnel": (20, 4),
+    "mouthDimple": (20, 4), "eyeSquint": (20, 4), "cheekSquint": (20, 4), "mouthPress": (40, 8),
+    "browInnerUp": (60, 10), "browOuterUp": (60, 10), "browDown": (60, 10), "eyeWide": (60, 10),
+    "noseSneer": (60, 10),
 }  # fmt: skip
-_NOISE = np.array([0.3, 0.3, 1.5])  # cm, as if all points erred together
+_NOISE = np.array([0.5, 0.5, 1.5])  # cm, as if all points erred together
 _GAP_NOISE = 0.05
-_IDENTITY = 0.6  # of the spread of scanned heads: landmark networks tell faces less apart
 _TRACK_COST = 0.05
 
 
@@ -164,7 +163,7 @@ def make_prior(
     costs = np.array([_COMMON.get(name, (1e4, 1e3)) for name in plain], np.float64)
     precision = np.tile(_NOISE**-2.0, basis.shape[1])
     flat = basis.reshape(len(basis), -1).astype(np.float64)
-    modes = _IDENTITY * identity.reshape(len(identity), -1).astype(np.float64)
+    modes = identity.reshape(len(identity), -1).astype(np.float64)
     gaps = gap_rows(upper, lower, basis.shape[1])
 
     def weigh(x: NDArray[np.float64]) -> NDArray[np.float64]:
