@@ -28,7 +28,9 @@ def test_finds_the_one_face(portrait: np.ndarray, box: FaceBox) -> None:
 def test_any_resolution(portrait: np.ndarray, box: FaceBox, side: int) -> None:
     found = detect(cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA))[0]
     factor = 1024 / side
-    assert np.abs(np.subtract(found.centre, np.divide(box.centre, factor))).max() < 0.06 * found.side
+    assert (
+        np.abs(np.subtract(found.centre, np.divide(box.centre, factor))).max() < 0.06 * found.side
+    )
     assert found.side * factor == pytest.approx(box.side, rel=0.12)
 
 

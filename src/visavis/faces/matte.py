@@ -26,6 +26,10 @@ DOWN_CM = 2.0
 """The crop's middle lies this far below the middle of the face."""
 EDGE_CM = 0.3
 """Radius of the guided filter: how far an edge may be moved."""
+FAINT = 0.04
+"""Mattes below this are taken for 0, and above one less this for 1."""
+SHARPEN = 1.6
+"""Factor on the logits: the network is surer than the cross entropy lets it say."""
 GUIDE_LIMIT = 1024
 """The guided filter works on at most this many pixels a side; its linear model is then enlarged."""
 
@@ -42,6 +46,7 @@ def mattes(image: ImageArray, points: FloatArray) -> tuple[FloatArray, FloatArra
         whole[..., 1] = 0
         both = both * inside + whole * (1 - inside)
     fine = guided(image, both, EDGE_CM * crop.side / SIDE_CM)
+    fine = np.clip((fine - FAINT) / (1 - 2 * FAINT), 0, 1)
     return fine[..., 0], np.minimum(fine[..., 0], fine[..., 1])
 
 
@@ -67,7 +72,7 @@ def _predict(image: ImageArray, crop: Crop) -> FloatArray:
     """Return person and head (size, size, 2) in one crop."""
     view = sample(image, crop).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
     logits = packaged(NETWORK)({"image": np.ascontiguousarray(view)})[0][0]
-    return np.ascontiguousarray(1 / (1 + np.exp(-logits.transpose(1, 2, 0))), np.float32)
+    return np.ascontiguousarray(1 / (1 + np.exp(-SHARPEN * logits.transpose(1, 2, 0))), np.float32)
 
 
 def _window(size: int) -> FloatArray:

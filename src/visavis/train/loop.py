@@ -55,7 +55,7 @@ class Plan:
     seed: int = 0
     batch_size: int = 64
     rate: float = 2e-3
-    save_every: int = 500
+    save_every: int = 300
     average: float = 0.998
     resume: bool = False
 

@@ -141,7 +141,7 @@ class Landmarks:
         return view, points
 
     def _elsewhere(self, row: int, rng: np.random.Generator) -> ImageArray:
-        """Return a crop that shows no face, or one far out of place, too large or too small."""
+        """Return a crop that shows no face, or one out of place, of wrong size or not upright."""
         kind = rng.random()
         if kind < 0.25:
             cells = int(rng.integers(2, 40))
@@ -149,15 +149,16 @@ class Landmarks:
             return np.asarray(
                 cv2.resize(noise, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC), np.uint8
             )
-        away = rng.uniform(0, 2 * np.pi)
-        distance = rng.uniform(0.45, 0.7) * CROP if kind < 0.7 else 0.0
-        side = CROP * rng.uniform(0.3, 0.7) if kind < 0.85 else CROP * rng.uniform(1.7, 4)
-        if kind >= 0.7 and kind < 0.85:
+        away, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-90, 90)
+        side, distance = CROP * rng.uniform(0.3, 0.7), rng.uniform(0.45, 0.7) * CROP
+        if kind > 0.8:  # sideways or upside down
+            side, distance, turn = CROP * SIDE_CM / CROP_CM, 0.03 * CROP, rng.uniform(70, 290)
+        elif kind > 0.7:
+            side, distance = CROP * rng.uniform(1.7, 4), 0.0
+        elif kind > 0.6:
             side, distance = CROP * rng.uniform(0.12, 0.22), 0.12 * CROP
         centre = CROP / 2 + distance * np.array([np.cos(away), np.sin(away)])
-        crop = Crop(
-            (float(centre[0]), float(centre[1])), float(side), float(rng.uniform(-90, 90)), SIZE
-        )
+        crop = Crop((float(centre[0]), float(centre[1])), float(side), float(turn), SIZE)
         return np.asarray(sample(np.asarray(self._crops[row]), crop), np.uint8)
 
 
