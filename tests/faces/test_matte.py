@@ -25,7 +25,7 @@ def test_face_is_head_and_head_is_person(picture: np.ndarray, points: np.ndarray
     person, head = mattes(picture, points)
     assert person.shape == head.shape == (512, 512)
     assert person.dtype == head.dtype == np.float32
-    assert 0 <= head.min()
+    assert head.min() >= 0
     assert person.max() <= 1
     assert (head <= person).all()
     x, y = points[:468, :2].mean(0).astype(int)
