@@ -177,6 +177,8 @@ def test_pictures_without_a_face_and_other_arrays_are_refused() -> None:
         visavis.open_portrait(np.full((300, 400, 3), 128, np.uint8))
     with pytest.raises(InputError, match="RGB uint8"):
         visavis.open_portrait(np.zeros((300, 400, 3), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="RGB uint8"):
+        visavis.open_portrait(np.zeros((0, 400, 3), np.uint8))
 
 
 def test_an_error_on_the_way_leaves_nothing(

@@ -126,7 +126,7 @@ def open_portrait(picture: Picture, face: int | None = None) -> Portrait:
         return picture
     if not isinstance(picture, np.ndarray):
         return make_portrait(read_image(picture), face)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+    if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or not picture.size:
         raise InputError(
             f"The portrait is an array of {picture.dtype} with shape {picture.shape}. "
             "Give (height, width, 3) RGB uint8."
