@@ -18,6 +18,8 @@ LARGEST = 400
 UPPER = ((0.18, 0.62), (0.22, 0.78))
 """Rows and columns of the face's square that hold eyes, nose and cheeks, but not the mouth."""
 FOREHEAD = ((0.10, 0.22), (0.35, 0.65))
+FINEST_PX = 0.6
+"""Detail finer than this is left out: it depends on where the pixels fall, and is not seen."""
 THUMB_PX = 160
 AWAY = 0.75
 """Farther than this from the face's centre, in sides of its square, and above the chin, there is
@@ -87,7 +89,8 @@ def detail(image: ImageArray, crop: Crop, size: int) -> float:
 
 
 def _detail(grey: ImageArray) -> float:
-    return float(cv2.Laplacian(_part(grey, UPPER), cv2.CV_32F).std())
+    smooth = cv2.GaussianBlur(_part(grey, UPPER).astype(np.float32), (0, 0), FINEST_PX)
+    return float(cv2.Laplacian(smooth, cv2.CV_32F).std())
 
 
 def _part(grey: ImageArray, where: Share) -> ImageArray:
@@ -108,8 +111,8 @@ def _is_background(shape: tuple[int, ...], crop: Crop, share: float) -> FloatArr
 def sharpness(looks: list[Looks], portrait_detail: float) -> float:
     """Return the median detail of the frames over that of the portrait: 1 is as sharp.
 
-    Both are taken at the size of the face in the video. The demo portrait as a still H.264 video
-    scores 0.94; blurred by 0.5 and 1 pixel, 0.74 and 0.50.
+    Both are taken at the size of the face in the video. A still copy scores 1.0 to 1.1, moved by
+    half a pixel (bilinear) 0.70 to 0.82, blurred by 1 pixel 0.44 to 0.55.
     """
     return float(np.median([one.detail for one in looks]) / max(portrait_detail, 1e-6))
 
