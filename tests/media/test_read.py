@@ -223,6 +223,7 @@ def test_missing_folder_pipe_and_device(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, message in (
         (tmp_path / "none.wav", "no such file"),
+        (Path("https://example.org/a.wav"), "Download it first"),
         (tmp_path, "is a folder"),
         (tmp_path / "pipe", "pipe or device"),
         (Path("/dev/zero"), "pipe or device"),

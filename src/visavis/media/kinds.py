@@ -7,12 +7,14 @@ devices, folders and empty files stop here, so that ``/dev/zero`` cannot hang a 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 from visavis.errors import UnreadableMedia
 
 _HEAD_BYTES = 512
+_ADDRESS = re.compile(r"(https?|ftp|rtsp|rtmp|tcp|udp|s3|file):/", re.IGNORECASE)
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "a JPEG picture"),
@@ -104,6 +106,8 @@ def regular_file(path: str | Path, accepted: str) -> Path:
     Raises:
         UnreadableMedia: missing, unreadable, empty, or not a regular file.
     """
+    if _ADDRESS.match(str(path)):
+        raise UnreadableMedia(f"{shown(path)} is an address. Download it first; give {accepted}.")
     try:
         place = Path(path).absolute()
         status = place.stat()

@@ -111,22 +111,42 @@ def _flush(file: Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes ``path`` on success; ``path`` must be new or empty.
+def whole_folder(path: str | Path, pattern: str) -> Iterator[Path]:
+    """Give a temporary folder whose files are in the folder ``path`` on success.
+
+    ``path`` is made when it does not exist. ``pattern`` is what the files will be called; none
+    that is there may be replaced.
 
     Raises:
-        OutputError: the place cannot be written to, or holds something already.
+        OutputError: the place cannot be written to, or holds such files already.
     """
     place = _target(path)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise OutputError(f"{shown(path)} exists and is not empty. Give the name of a new folder.")
-    hidden = _hidden_beside(place)
+    if place.exists() and not place.is_dir():
+        raise OutputError(f"{shown(path)} is a file. Give the name of a folder.")
+    if (place / (pattern % 0)).exists():
+        raise OutputError(f"{shown(path)} holds {pattern % 0} already. Choose another folder.")
+    hidden = _hidden_beside(place / "x" if place.exists() else place)
     with polite_endings():
         try:
             hidden.mkdir()
             yield hidden
-            hidden.replace(place)
+            if place.exists():
+                _move_all(hidden, place)
+            else:
+                hidden.replace(place)
         except OSError as error:
             raise output_error(path, error) from error
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Move all files of ``source`` to ``target``; on failure those that were moved are removed."""
+    moved: list[Path] = []
+    try:
+        for file in sorted(source.iterdir()):
+            moved.append(file.replace(target / file.name))
+    except BaseException:
+        for file in moved:
+            file.unlink(missing_ok=True)
+        raise

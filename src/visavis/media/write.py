@@ -6,8 +6,8 @@ name                   what is written
 ``.mp4 .mov .mkv``     H.264 (yuv420p, BT.709) + AAC
 ``.webm``              VP9 + Opus
 ``.gif``               animated GIF, no sound
-``folder/``            PNG pictures ``folder/00000.png`` …, a new or empty folder
-``folder/x%04d.png``   PNG pictures under names of your own, a new or empty folder
+``folder/``            PNG pictures ``folder/00000.png`` …, never over others
+``folder/x%04d.png``   PNG pictures under names of your own, never over others
 ``.rgb`` or ``-``      raw RGB bytes, to a file or to standard output; no sound
 =====================  ==============================================================
 """
@@ -133,7 +133,9 @@ def open_writer(
 
     The result appears when the ``with`` block ends without an exception; otherwise nothing is left.
     ``sound`` is heard from sample 0 (or the trim's start) at picture 0 to the end of the last
-    picture, decoded at its own rate and channels (three or more become stereo).
+    picture, decoded at its own rate and channels (three or more become stereo). Equal pictures and
+    sound give equal bytes; H.264 keeps this where the width is a multiple of 128 (elsewhere x264's
+    vector code for its macroblock tree differs in a few bits from run to run).
 
     Args:
         path: what to write and where.
