@@ -56,12 +56,12 @@ from visavis.types import ARKIT_NAMES
 
 EYEBALL_RADIUS = 1.2
 LID_DRAWN = (0.35, 0.12)  # how much of a blink the two rows of skin above the lid make at least
-ROLL_KEPT = 0.7
+ROLL_KEPT = 0.3  # of a lip's height stays visible when it is rolled in
 # Shapes under which closed lips stay closed, and how much so: captured speech carries traces of
 # them everywhere, and p, b, m must not leak.
 SEALED = {"mouthRollLower": 1.0, "mouthRollUpper": 1.0, "mouthPressLeft": 1.0}
 SEALED |= {"mouthPressRight": 1.0, "mouthShrugLower": 1.0, "mouthPucker": 1.0, "jawForward": 0.8}
-SEALED |= {"mouthShrugUpper": 0.7, "noseSneerLeft": 0.7, "noseSneerRight": 0.7}
+SEALED |= {"mouthShrugUpper": 1.0, "noseSneerLeft": 0.8, "noseSneerRight": 0.8}
 SEALED |= {"jawLeft": 1.0, "jawRight": 1.0, "mouthLeft": 1.0, "mouthRight": 1.0, "cheekPuff": 1.0}
 SEALED |= {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "mouthDimpleLeft": 1.0}
 SEALED |= {"mouthDimpleRight": 1.0, "mouthFrownLeft": 1.0, "mouthFrownRight": 1.0}
@@ -236,7 +236,7 @@ def exact_contact(basis: Array, mesh: Mesh, follows: dict[str, Array]) -> None:
         basis[k] += meet(mesh.points + basis[k], lids, chains, 0.9)
 
 
-def soften(basis: Array, follows: dict[str, Array]) -> None:
+def soften(basis: Array, mesh: Mesh, follows: dict[str, Array]) -> None:
     """Keep what a photograph can show: rolled lips stay visible, closing lids draw skin along.
 
     On a real face a rolled lip folds inwards and the lid unfolds from behind its crease; a picture
@@ -247,10 +247,15 @@ def soften(basis: Array, follows: dict[str, Array]) -> None:
         ("mouthRollLower", LIPS_LOWER_ROWS, "lip_lower"),
     ):
         shape, points = basis[ARKIT_NAMES.index(name)], list(rows)
+        chain = list(LIPS_UPPER_INNER if key == "lip_upper" else LIPS_LOWER_INNER)
         along = follows[key][points]
-        chain = LIPS_UPPER_INNER if key == "lip_upper" else LIPS_LOWER_INNER
-        rim = (along / np.maximum(along.sum(1, keepdims=True), 1e-6)) @ shape[list(chain)]
-        shape[points] = rim + ROLL_KEPT * (shape[points] - rim)
+        along = along / np.maximum(along.sum(1, keepdims=True), 1e-6)
+        height = mesh.points[points, 1] - along @ mesh.points[chain, 1]
+        rim = along @ (mesh.points + shape)[chain, 1]
+        rolled = (mesh.points + shape)[points, 1] - rim
+        least = ROLL_KEPT * height
+        kept = np.where(rolled * np.sign(height) > np.abs(least), rolled, least)
+        shape[points, 1] = rim + kept - mesh.points[points, 1]
     for side, rows, chain in (
         ("Right", LID_ROWS_RIGHT, EYE_RIGHT_UPPER),
         ("Left", LID_ROWS_LEFT, EYE_LEFT_UPPER),
@@ -311,7 +316,7 @@ def transfer(shared: Path) -> dict[str, Array]:
     scale = float(np.linalg.norm(np.ptp(aligned, 0)) / np.linalg.norm(np.ptp(ict.neutral, 0)))
     basis = arkit_basis(ict, binding, mesh, scale)
     follows = {name: chain_follow(target, spec) for name, spec in SPECS.items()}
-    soften(basis, follows)
+    soften(basis, mesh, follows)
     exact_contact(basis, mesh, follows)
     centres = eyeballs(mesh)
     turn_iris(basis, mesh, centres)
