@@ -17,7 +17,7 @@ from PIL import Image
 
 from visavis.types import ImageArray
 
-_PALETTE_FRAMES = 48
+_PALETTE_BYTES = 40_000_000  # two seconds of 512x512 pictures are held to choose colours
 _PALETTE_PIXELS = 100_000
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32)
 
@@ -89,7 +89,7 @@ class GifFrames:
         """Append the picture ``image`` (h, w, 3) RGB uint8."""
         if self._palette is None:
             self._held.append(image.copy())
-            if len(self._held) == _PALETTE_FRAMES:
+            if len(self._held) * image.size >= _PALETTE_BYTES:
                 self._release()
         else:
             self._encode(image, self._palette)
