@@ -71,7 +71,7 @@ def mouth(rows: FloatArray) -> FloatArray:
     shapes = wish.sum(0) / (pull.sum(0) + 1e-6)
     shapes[OPENING] *= _emphasis(rows)
     speech = 1.0 - phones[:, 0]
-    shut = _contact(rows[:, CLOSED] * speech, _touch(0.055, 0.018, 0.065), 0.3, 0.7)
+    shut = _contact(rows[:, CLOSED] * speech, _touch(0.055, 0.018, 0.065), 0.2, 0.45)
     tuck = _contact(rows[:, LABIAL] * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.7)
     return _shut_lips(_tuck_lip(shapes, tuck), shut)
 
