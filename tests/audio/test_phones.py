@@ -55,7 +55,7 @@ def test_level_of_the_recording_matters_little(speech: np.ndarray) -> None:
     for gain in (0.1, 0.5):
         soft = rows_of(speech * np.float32(gain), [])
         assert (soft[:, : len(PHONES)].argmax(1) == best).mean() > 0.8
-        assert np.abs(soft[200:, LEVEL] - rows_of(speech, [])[200:, LEVEL]).mean() < 1.0
+        assert np.abs(soft[200:, LEVEL] - rows_of(speech, [])[200:, LEVEL]).mean() < 2.0
 
 
 def test_silence_is_silence() -> None:

@@ -66,8 +66,13 @@ class SpeakerLevel:
     voiced: int = 0
 
     def hear(self, level: float, octaves: float, is_speech: bool, is_voiced: bool) -> SpeakerLevel:
-        """Return the level after a block: fast at first, then over some ten seconds of speech."""
+        """Return the level after a block: fast at first, then over some ten seconds of speech.
+
+        Blocks 10 dB below it hardly count (the gate of ITU-R BS.1770), so that closures and fading
+        ends do not.
+        """
         rate = max(1.0 / (1.0 + self.spoken), 0.004) if is_speech else 0.0
+        rate *= 1.0 if level > self.level - 10.0 else 0.1
         turn = max(1.0 / (1.0 + self.voiced), 0.006) if is_voiced else 0.0
         return SpeakerLevel(
             self.level + rate * (level - self.level),
