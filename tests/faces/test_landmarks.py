@@ -51,6 +51,15 @@ def test_follows_turn_and_scale(picture: np.ndarray, face: FaceLandmarks, turn: 
     )
 
 
+@pytest.mark.parametrize("turn", [90.0, 180.0, -90.0])
+def test_any_way_up(picture: np.ndarray, face: FaceLandmarks, turn: float) -> None:
+    small = Crop((512.0, 512.0), 1024.0, turn, 400)
+    m = small.matrix.astype(np.float64)
+    moved = cv2.warpAffine(picture, m, (400, 400), flags=cv2.INTER_AREA | cv2.WARP_INVERSE_MAP)
+    found = refine(moved, locate(moved, detect(moved)[0]))
+    assert error(found.points, small.into(face.points)) < 2.0
+
+
 def test_mirror_image_has_mirrored_points(picture: np.ndarray, face: FaceLandmarks) -> None:
     from visavis.faces.topology import mirror
 

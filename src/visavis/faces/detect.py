@@ -109,7 +109,7 @@ def _decode(maps: FloatArray) -> list[tuple[float, float, float, float, float]]:
     score = 1 / (1 + np.exp(-maps[0]))
     highest = cv2.dilate(score, np.ones((3, 3), np.uint8))
     rows = []
-    for j, i in np.argwhere((score >= highest) & (score > THRESHOLD)):
+    for j, i in np.argwhere((score >= highest) & (score > THRESHOLD)).tolist():
         _, dx, dy, size, c, s = (float(v) for v in maps[:, j, i])
         centre = ((i + 0.5 + dx) * CELL, (j + 0.5 + dy) * CELL)
         roll = float(np.rad2deg(np.arctan2(s, c)))
