@@ -109,7 +109,8 @@ def context(result: Evaluation, visit: lips.Visit) -> str:
     at = [s.start for s in result.heard.spans()].index(visit.span.start)
     around = " ".join(names[max(0, at - 2) : at] + [f"[{names[at]}]"] + names[at + 1 : at + 3])
     length_ms = 10 * (visit.span.end - visit.span.start)
-    return f"{around:24} at {visit.span.start / 100:6.2f} s, {length_ms:3} ms, gap {visit.gap:.3f}"
+    when = f"at {visit.span.start / 100:6.2f} s, {length_ms:3} ms"
+    return f"{around:24} {when}, parted {visit.parting:.3f}"
 
 
 def row(name: str, result: Evaluation) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from visavis.audio.features import ROWS_PER_SECOND
 from visavis.eval.alignment import SILENCE, Heard
-from visavis.eval.lips import CLOSED_GAP
+from visavis.eval.lips import CLOSED, parting
 from visavis.eval.track import Curves, runs, speed
 
 SETTLE_ROWS = 20
@@ -18,8 +18,8 @@ AHEAD_ROWS = 15
 """In the last 150 ms before speech the mouth may already take the shape of the first phone."""
 SILENCE_ROWS = 50
 """Shorter pauses (500 ms) are part of speaking."""
-REST_GAP = CLOSED_GAP + 0.02
-"""Lips nearer than this, in inter-ocular distances, are at rest: closed, or parted by slackness."""
+REST = CLOSED + 0.02
+"""Lips that part less than this, in inter-ocular distances, are at rest: closed, or just slack."""
 STILL_SPEED = 0.15
 """Lips slower than this, in inter-ocular distances per second, are still."""
 STILL_ROWS = 15
@@ -66,10 +66,10 @@ def mouth_speed_in_silence(curves: Curves, heard: Heard) -> float | None:
 def rest_after_silence_ms(curves: Curves, heard: Heard) -> list[float]:
     """Return for each end of speech how long the mouth takes to be at rest and still, in ms.
 
-    At rest: the lips nearer than ``REST_GAP``; still: slower than ``STILL_SPEED``; both for at
+    At rest: the lips part less than ``REST``; still: slower than ``STILL_SPEED``; both for at
     least 150 ms on end. Where that never happens, the length of the silence.
     """
-    is_calm = (curves.gap < REST_GAP) & (speed(curves.lips) < STILL_SPEED)
+    is_calm = (parting(curves) < REST) & (speed(curves.lips) < STILL_SPEED)
     out = []
     for start, end in silences(heard, len(curves)):
         if start == 0 or not curves.seen[start:end].all():

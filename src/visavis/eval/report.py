@@ -187,8 +187,8 @@ def _mouth(result: Evaluation) -> Panel:
     top = max(0.15, float(np.percentile(result.curves.gap, 99)) * 1.1)
     asked = table[result.heard.phones] * top * 0.8
     marks = [
-        Mark(v.row, v.gap, GOOD if v.is_met else BAD,
-             f"{v.span.name} at {v.span.start / 100:.2f} s: gap {v.gap:.3f}")
+        Mark(v.row, v.parting, GOOD if v.is_met else BAD,
+             f"{v.span.name} at {v.span.start / 100:.2f} s: parted {v.parting:.3f}")
         for v in result.closures
     ]  # fmt: skip
     low = [
@@ -196,10 +196,11 @@ def _mouth(result: Evaluation) -> Panel:
     ]
     lines = (
         Line(asked, "#b8c4d0", "asked by the phones", is_dashed=True),
-        Line(result.curves.gap, "#204080", "seen"),
+        Line(result.curves.gap, "#90b0e0", "gap of the lips"),
+        Line(lips.parting(result.curves), "#204080", "gap and teeth"),
     )
     return Panel("mouth opening", "inter-ocular distances", 0, top, 170, lines, tuple(low),
-                 tuple(marks), ((lips.CLOSED_GAP, "closed"), (lips.OPEN_GAP, "open")))  # fmt: skip
+                 tuple(marks), ((lips.CLOSED, "closed"),))  # fmt: skip
 
 
 def _speed(result: Evaluation) -> Panel:
@@ -253,9 +254,9 @@ def _wanted(result: Evaluation) -> list[Wanted]:
     for blink in result.blinks[:BLINKS]:
         row = blink.start + int(curves.eyes[blink.start : blink.end].argmin())
         out.append(Wanted(int(curves.frames[row]), "blinks", f"{row / 100:.2f} s"))
-    worst = sorted(result.closures, key=lambda v: (v.is_met, -v.gap))[:CLOSURES]
+    worst = sorted(result.closures, key=lambda v: (v.is_met, -v.parting))[:CLOSURES]
     for visit in worst:
-        text = f"{visit.span.name} {visit.row / 100:.2f} s, gap {visit.gap:.3f}"
+        text = f"{visit.span.name} {visit.row / 100:.2f} s, parted {visit.parting:.3f}"
         colour = GOOD if visit.is_met else BAD
         out.append(Wanted(int(curves.frames[visit.row]), "closures", text, colour))
     turn = np.linalg.norm(_bend(curves.rotation), axis=1)
