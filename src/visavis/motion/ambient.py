@@ -71,7 +71,7 @@ def start(seed: int, fps: int) -> AmbientState:
 
 def lid(age_s: float, scale: float) -> float:
     """Return how far the lid is closed ``age_s`` seconds after a blink began."""
-    down, hold, up = 0.085 * scale, 0.03 * scale, 0.20 * scale
+    down, hold, up = 0.085 * scale, 0.015 * scale, 0.19 * scale
     if age_s < down:
         t = max(0.0, age_s / down)
         return t * t * (3 - 2 * t)
@@ -227,4 +227,4 @@ def _eyes(
     for side, share in (("Left", 1.0), ("Right", 0.97)):
         out[NAME["eyeBlink" + side]] = min(1.0, max(lowered, share * shut))
         out[NAME["eyeWide" + side]] = 0.25 * max(0.0, up) * (1.0 - shut)
-        out[NAME["eyeSquint" + side]] = 0.25 * shut
+        out[NAME["eyeSquint" + side]] = 0.10 * shut
