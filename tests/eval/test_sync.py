@@ -35,6 +35,14 @@ def test_lips_that_show_teeth_are_not_closed() -> None:
     assert [v.is_met for v in lips.closures(seen, SAID.spans())] == [False, True]
 
 
+def test_closures_where_none_belongs() -> None:
+    said = heard((20, "SIL"), (10, "M"), (10, "AA"), (20, "T"), (20, "IY"), (20, "SIL")).spans()
+    assert lips.false_closures(curves(100, gap=np.full(100, 0.1)), said) == 0.0
+    shut = np.where((np.arange(100) >= 45) & (np.arange(100) < 50), 0.0, 0.1)
+    assert lips.false_closures(curves(100, gap=shut), said) == 1.0  # only T stands far enough
+    assert lips.false_closures(curves(100), heard((100, "SIL")).spans()) is None
+
+
 def test_openings() -> None:
     gap = np.where(SAID.phones == PHONES.index("AA"), 0.1, 0.02)
     assert [v.is_met for v in lips.openings(curves(158, gap=gap), SAID.spans())] == [True, False]

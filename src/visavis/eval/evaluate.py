@@ -165,6 +165,7 @@ def _judged(
     figures: dict[str, Any] = {
         "closure_recall": lips.recall(closed),
         "closures": len(closed),
+        "false_closures": lips.false_closures(curves, spans),
         "opening_recall": lips.recall(opened),
         "openings": len(opened),
         "av_offset_ms": shift.ms if shift.correlation >= lips.SURE else None,

@@ -22,6 +22,7 @@ from visavis.eval.track import Curves
 from visavis.types import FloatArray
 
 BILABIALS = ("P", "B", "M")
+MAY_CLOSE = (*BILABIALS, "F", "V", "W", "SIL")
 OPEN_VOWELS = ("AA", "AE", "AO", "AW", "AY", "EH")
 CLOSED = 0.045
 """Lips that part less than this, in inter-ocular distances, are closed."""
@@ -31,6 +32,8 @@ OPEN_GAP = 0.05
 """Lips farther apart than this are open."""
 MARGIN_ROWS = 4
 """One frame of 25 fps before and after a phone may count for it."""
+APART_ROWS = 5
+"""Phones nearer than 50 ms to a closure may share it."""
 REACH_ROWS = 40
 """Largest offset between picture and sound that is looked for: 400 ms."""
 SURE = 0.35
@@ -76,6 +79,27 @@ def openings(curves: Curves, spans: list[Span]) -> list[Visit]:
     """Return each open vowel with the largest gap within its interval and 40 ms on either side."""
     vowels = [s for s in spans if _is_judged(curves, s, OPEN_VOWELS)]
     return [_visit(curves, s, is_closure=False) for s in vowels]
+
+
+def false_closures(curves: Curves, spans: list[Span]) -> float | None:
+    """Return the share of phones on which the lips close and should not, or None without any.
+
+    Counted are phones other than p b m f v w that stand 50 ms and more from any of these and from
+    silence.
+    """
+    closed = parting(curves) < CLOSED
+    may = np.zeros(len(curves) + APART_ROWS, bool)
+    for span in spans:
+        if span.name in MAY_CLOSE:
+            may[max(0, span.start - APART_ROWS) : span.end + APART_ROWS] = True
+    judged = [
+        s
+        for s in spans
+        if s.end <= len(curves) and not may[s.start : s.end].any() and _is_seen(curves, s)
+    ]
+    if not judged:
+        return None
+    return float(np.mean([closed[s.start : s.end].any() for s in judged]))
 
 
 def recall(visits: list[Visit]) -> float | None:
