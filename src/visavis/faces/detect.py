@@ -130,7 +130,7 @@ def _suppress(boxes: list[FaceBox]) -> list[FaceBox]:
     kept: list[FaceBox] = []
     for box in sorted(boxes, key=lambda b: -b.score):
         gaps = [np.hypot(*np.subtract(box.centre, k.centre)) / max(box.side, k.side) for k in kept]
-        if not gaps or min(gaps) > 0.4:
+        if not gaps or min(gaps) > 0.55:
             kept.append(box)
     return kept
 

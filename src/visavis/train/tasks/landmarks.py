@@ -52,7 +52,7 @@ class Landmarks:
         """Return the network; its last layer spans the principal shapes."""
         net = LandmarkNet(SIZE, WIDTHS, DEPTHS)
         rng = np.random.default_rng(0)
-        rows = rng.choice(np.concatenate(self._pools), 2500)
+        rows = rng.choice(np.concatenate(self._pools), 1200)
         shapes = np.stack([self._view(int(r), rng)[1].ravel() for r in rows]) / SIZE
         shapes.reshape(len(shapes), -1, 3)[:, :, :2] -= 0.5
         mean = shapes.mean(0)
