@@ -167,8 +167,8 @@ def pooled(results: list[Evaluation]) -> dict[str, float | int | None]:
         "rest_within_200_ms": mean([float(t <= 200) for t in rests]),
         "blinks_per_min": sum(len(r.blinks) for r in results) / minutes,
     }
-    for key in ("false_closures", "mouth_speed_in_silence", "head_jitter", "identity_distance", "sharpness",
-                "flicker", "background_change"):  # fmt: skip
+    for key in ("false_closures", "mouth_speed_in_silence", "head_jitter", "identity_distance",
+                "sharpness", "flicker", "background_change"):  # fmt: skip
         figures[key] = mean([r.figures[key] for r in results if r.figures[key] is not None])
     for axis in ("pitch", "yaw", "roll"):
         figures[f"head_range_deg_{axis}"] = mean(
