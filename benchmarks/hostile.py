@@ -288,7 +288,7 @@ def _outputs(kit: Kit) -> Iterator[Case]:
         ".mp4", "c" * 300 + ".mp4", "c" * 251 + ".mp4", "a\udcff.mp4", "x%s.png", "%5000d.png",
     ):  # fmt: skip
         yield Case(f"to {out[:40]!a}", pair, out)
-    for out in ("/dev/full", "/dev/null", "/proc/a.mp4", "/sys/a.mp4", "/dev/full/a.mp4", "/"):
+    for out in ("/dev/full", "/dev/null", "/proc/a.mp4", "/sys/a.mp4", "/dev/full/a.mp4", "/proc/"):
         yield Case(f"to {out}", pair, out)
     options = [
         ("--size", "0"), ("--size", "-2"), ("--size", "65"), ("--size", "10000000"), ("--size",

@@ -182,6 +182,7 @@ def test_raw_frames_are_exact(tmp_path: Path) -> None:
         ("a", "has no ending"),
         ("a.png", "names one picture"),
         ("%s%d.png", "names one picture"),
+        ("%5000d.png", "too long"),
         ("none/a.mp4", "does not exist"),
         ("n" * 300 + ".mp4", "too long|cannot be written"),
         ("a\0.mp4", "cannot be written"),

@@ -123,7 +123,7 @@ def whole_folder(path: str | Path, pattern: str) -> Iterator[Path]:
     place = _target(path)
     if place.exists() and not place.is_dir():
         raise OutputError(f"{shown(path)} is a file. Give the name of a folder.")
-    if (place / (pattern % 0)).exists():
+    if os.path.lexists(place / (pattern % 0)):
         raise OutputError(f"{shown(path)} holds {pattern % 0} already. Choose another folder.")
     hidden = _hidden_beside(place / "x" if place.exists() else place)
     with polite_endings():
