@@ -45,7 +45,7 @@ $(VENV)/installed-dev: pyproject.toml | $(BIN)/pip
 	@touch $@ $(VENV)/installed
 
 # Debian and Ubuntu ship python3 without ensurepip unless python3-venv is installed; then uv,
-# virtualenv or a downloaded pip (pip.pyz, by pip's authors) does the same.
+# virtualenv, the system's pip, or a downloaded one (pip.pyz, by pip's authors) does the same.
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "Visavis needs Python 3.10 or newer; $(PYTHON) is older or missing." \
@@ -53,8 +53,9 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 \
 	  || { rm -rf $(VENV); uv venv -q --seed --python $(PYTHON) $(VENV) 2>/dev/null; } \
 	  || { rm -rf $(VENV); $(PYTHON) -m virtualenv -q $(VENV) 2>/dev/null; } \
-	  || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) \
-	       && $(BIN)/python -c 'import urllib.request as u; u.urlretrieve("https://bootstrap.pypa.io/pip/pip.pyz", "$(VENV)/pip.pyz")' \
-	       && $(BIN)/python $(VENV)/pip.pyz -q install pip; } \
+	  || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) 2>/dev/null && { \
+	       $(PYTHON) -m pip -q --python $(BIN)/python install pip 2>/dev/null \
+	       || { $(BIN)/python -c 'import urllib.request as u; u.urlretrieve("https://bootstrap.pypa.io/pip/pip.pyz", "$(VENV)/pip.pyz")' 2>/dev/null \
+	            && $(BIN)/python $(VENV)/pip.pyz -q install pip; }; }; } \
 	  || { rm -rf $(VENV); echo "Could not create $(VENV)." \
 	       "On Debian or Ubuntu run: sudo apt install python3-venv"; exit 1; }
