@@ -65,15 +65,15 @@ class Eye:
     ) -> tuple[ImageArray, FloatArray]:
         """Draw the line of lashes that nearly closed lids show into ``eyeball`` and ``cover``."""
         gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
-        strength = ramp(gap, 1.0, 0.2)
+        strength = ramp(gap, 0.55, 0.1)
         if strength == 0:
             return eyeball, cover
         line = np.zeros(cover.shape, np.uint8)
         corners = np.round((upper[2:-2] - (self.box.x, self.box.y)) * 16).astype(np.int32)
-        width = max(1, round(0.3 * self.radius))
+        width = max(1, round(0.14 * self.radius))
         cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, 4)
-        lashes = cv2.GaussianBlur(line, (0, 0), 0.12 * self.radius + 0.3).astype(np.float32)
-        alpha = lashes * (strength * 0.85 / 255)
+        lashes = cv2.GaussianBlur(line, (0, 0), 0.06 * self.radius + 0.4).astype(np.float32)
+        alpha = lashes * (strength * 0.8 / 255)
         below = np.array(self.lash_colour, np.float32)
         total = alpha + cover * (1 - alpha)
         share = (alpha / np.maximum(total, 1e-3))[..., None]
