@@ -24,8 +24,11 @@ def test_every_file_in_the_readme_tree_exists_and_none_is_forgotten() -> None:
     tree = next(block for block in page.split("```") if "src/visavis/" in block and "├──" in block)
     named, folder = set(), ""
     for line in tree.splitlines():
-        match = re.match(r"[│├└─ ]*([\w./]+)", line.removeprefix("src/visavis/"))
-        if not match or line.startswith("src/"):
+        match = re.match(r"[│├└─ ]*([\w./]+)", line)
+        if not match:
+            continue
+        if line[0] not in "│├└":
+            assert (ROOT / match[1]).is_dir()
             continue
         name, is_inside = match[1], line.startswith(("│   ", "    "))
         folder = name if name.endswith("/") else folder if is_inside else ""
