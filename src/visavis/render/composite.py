@@ -15,8 +15,8 @@ import numpy as np
 from visavis.render.geometry import fill_outside, smoothstep
 from visavis.types import FloatArray, ImageArray, Portrait
 
-_RIM = 0.035  # of the face height: background that travels with the hair
-_SOFT = 0.05  # of the face height: width of the soft edge outside the rim
+_RIM = 0.018  # of the face height: background that travels with the hair
+_SOFT = 0.03  # of the face height: width of the soft edge outside the rim
 
 
 @dataclass(frozen=True)
