@@ -252,13 +252,14 @@ def fit_portrait(rig: Rig, points: FloatArray) -> PortraitRig:
     eyeballs = _rest_gaze(rig, neutral, c, pose)
     basis = _fitted_basis(rig, neutral)
     track_gain = _track_gain(rig, basis)
+    track_gram = track_gain @ basis.reshape(len(c), -1).T
+    track_gram += np.diag(prior.track_cost[:, 0])
     return PortraitRig(
         rig=rig,
         neutral=neutral,
         basis=basis,
         track_gain=track_gain,
-        track_gram=track_gain @ basis.reshape(len(c), -1).T
-        + prior.track_cost * np.eye(len(c), dtype=np.float32),
+        track_gram=track_gram,
         source_coefficients=c,
         source=source,
         pose=pose,
@@ -344,5 +345,6 @@ def solve(face: PortraitRig, points: FloatArray) -> tuple[FloatArray, FloatArray
     for _ in range(3):
         pose = align(face.neutral + (c @ flat).reshape(-1, 3), points, prior.rigid)
         off = (pose.unproject(points) - face.neutral).ravel()
-        c = bounded_least_squares(face.track_gram, face.track_gain @ off, c)
+        aim = face.track_gain @ off - prior.track_cost[:, 1]
+        c = bounded_least_squares(face.track_gram, aim, c)
     return c, angles(pose.rotation @ face.pose.rotation.T), pose

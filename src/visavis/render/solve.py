@@ -23,7 +23,11 @@ _COMMON = {
 }  # fmt: skip
 _NOISE = np.array([0.5, 0.5, 1.5])  # cm, as if all points erred together
 _GAP_NOISE = 0.05
-_TRACK_COST = 0.05
+# The same when a known face is tracked: 3 keeps answers sparse and steady, what is plain to see is
+# not held back.
+_TRACKED = {"jawOpen": (0.2, 0), "eyeBlink": (0.2, 0)}
+_TRACKED |= dict.fromkeys(("browInnerUp", "browOuterUp", "browDown"), (1, 1))
+_TRACKED |= dict.fromkeys(("mouthPucker", "mouthSmile"), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,8 @@ class Prior:
     With ``off`` (1434,) the deviation from the generic neutral, expression coefficients minimise
     ``c @ gram @ c / 2 - (gain @ off - cost) @ c``. What is left, ``rest``, has the likely identity
     ``mode_gain @ rest @ modes``. ``rigid`` (478,) weighs each point in the head pose; ``precision``
-    (1434,) is the inverse variance of a coordinate; ``track_cost`` is the square cost of a
-    coefficient when a known face is tracked.
+    (1434,) is the inverse variance of a coordinate; ``track_cost`` (52, 2) are square and
+    linear cost of the coefficients when a known face is tracked.
     """
 
     gram: FloatArray
@@ -134,7 +138,7 @@ class Prior:
     mode_gain: FloatArray
     rigid: FloatArray
     precision: FloatArray
-    track_cost: float
+    track_cost: FloatArray
 
     def likely_identity(self, rest: FloatArray) -> FloatArray:
         """Return the identity displacement (n, 3) that best explains ``rest`` (3n,)."""
@@ -161,6 +165,7 @@ def make_prior(
     """
     plain = [name.removesuffix("Left").removesuffix("Right") for name in ARKIT_NAMES]
     costs = np.array([_COMMON.get(name, (1e4, 1e3)) for name in plain], np.float64)
+    tracked = [_TRACKED.get(name, (1, 3)) for name in plain]
     precision = np.tile(_NOISE**-2.0, basis.shape[1])
     flat = basis.reshape(len(basis), -1).astype(np.float64)
     modes = identity.reshape(len(identity), -1).astype(np.float64)
@@ -183,5 +188,5 @@ def make_prior(
         mode_gain=mode_gain.astype(np.float32),
         rigid=rigid.astype(np.float32),
         precision=precision.astype(np.float32),
-        track_cost=_TRACK_COST,
+        track_cost=np.array(tracked, np.float32),
     )
