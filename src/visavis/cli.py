@@ -295,7 +295,9 @@ def evaluate(  # noqa: PLR0913 - one argument per option
     ] = None,
     phones: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="JSON [[start_s, end_s, ARPAbet], ...]. Default: our ear."),
+        typer.Option(
+            help="What is said: JSON, a list of start_s, end_s, ARPAbet. Default: our ear."
+        ),
     ] = None,
     report: Annotated[
         Optional[Path],  # noqa: UP045

@@ -41,7 +41,7 @@ def test_a_missing_or_broken_file(tmp_path: Path) -> None:
 
 def test_given_phones_lie_on_the_rows_of_the_sound(tmp_path: Path) -> None:
     path = written(tmp_path, [[0.5, 0.7, "AA"], [0.7, 0.8, "M"]])
-    found = alignment.hear(DEMO_SPEECH, path)
+    found = alignment.hear(DEMO_SPEECH, alignment.read_phones(path))
     assert len(found.phones) == len(found.peaks)
     assert [(s.start, s.end, s.name) for s in found.spans()[1:3]] == [(50, 70, "AA"), (70, 80, "M")]
 

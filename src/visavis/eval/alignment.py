@@ -21,6 +21,9 @@ from visavis.media.kinds import shown
 from visavis.media.read import open_audio
 from visavis.types import SAMPLE_RATE, Audio, FloatArray
 
+Phones = list[tuple[float, float, str]]
+"""Start and end in seconds and ARPAbet name of each phone."""
+
 SILENCE = 0
 """Row of ``PHONES`` that means no speech."""
 SWITCH = 4.0
@@ -56,14 +59,14 @@ class Heard:
         ]
 
 
-def hear(sound: str | Path, phones: str | Path | None = None) -> Heard:
+def hear(sound: str | Path, phones: Phones | None = None) -> Heard:
     """Return what is said in ``sound`` (any recording, or a video), in bounded memory per second.
 
-    Without ``phones``, a file for ``read_phones``, our own recogniser aligns the sound.
+    Without ``phones`` (see ``read_phones``) our own recogniser aligns the sound.
 
     Raises:
         UnreadableMedia: there is no sound.
-        InputError: it is shorter than 0.2 s, or ``phones`` cannot be used.
+        InputError: it is shorter than 0.2 s.
     """
     recognizer = PhoneRecognizer()
     state = recognizer.start()
@@ -79,7 +82,7 @@ def hear(sound: str | Path, phones: str | Path | None = None) -> Heard:
     if len(loud) < 0.2 * ROWS_PER_SECOND:
         raise InputError(f"{shown(sound)} holds {len(loud) * 10} ms of sound; give 0.2 s or more.")
     if phones is not None:
-        return Heard(_rows(read_phones(phones), len(loud)), loud)
+        return Heard(_rows(phones, len(loud)), loud)
     _, features = recognizer.step(state, Audio(np.zeros(0, np.float32)), final=True)
     posteriors = np.concatenate([*rows, features.values[:, : len(PHONES)]])
     return Heard(decode(posteriors)[: len(loud)], loud[: len(posteriors)])
@@ -114,7 +117,7 @@ def decode(posteriors: FloatArray) -> NDArray[np.int64]:
     return path
 
 
-def read_phones(path: str | Path) -> list[tuple[float, float, str]]:
+def read_phones(path: str | Path) -> Phones:
     """Return the phones in the JSON file ``path``: [[start_s, end_s, "ARPAbet"], ...].
 
     A file with {"phones": [...]} is read alike. Stress digits are dropped; what is no ARPAbet phone
@@ -152,7 +155,7 @@ def _checked(rows: Any) -> Iterator[tuple[float, float, str]]:  # noqa: ANN401 -
         yield max(0.0, float(start)), max(0.0, float(end)), phone
 
 
-def _rows(spans: list[tuple[float, float, str]], length: int) -> NDArray[np.int64]:
+def _rows(spans: Phones, length: int) -> NDArray[np.int64]:
     """Return the phone of each of ``length`` rows; silence where the file says nothing."""
     out = np.full(length, SILENCE, np.int64)
     for start, end, name in spans:

@@ -11,7 +11,7 @@ import numpy as np
 
 from visavis.errors import MissingExtra, NoFaceFound, UnreadableMedia
 from visavis.eval import fidelity, identity, lips, motion
-from visavis.eval.alignment import Heard, fitted, hear
+from visavis.eval.alignment import Heard, fitted, hear, read_phones
 from visavis.eval.track import Curves, Sight, Track, on_grid, see
 from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.faces.portrait import make_portrait
@@ -86,12 +86,15 @@ def evaluate(
 
 
 def _sound(video: str | Path, audio: str | Path | None, phones: str | Path | None) -> Heard:
-    """Return what is said; the error of a silent file names the remedy."""
+    """Return what is said; the error of a silent video names the remedy."""
+    given = None if phones is None else read_phones(phones)
+    if audio is not None:
+        return hear(audio, given)
+    with VideoReader(video):
+        pass  # what is no video at all is told so
     try:
-        return hear(video if audio is None else audio, phones)
+        return hear(video, given)
     except UnreadableMedia as error:
-        if audio is not None or not Path(video).is_file():
-            raise
         raise UnreadableMedia(f"{error} Or give the sound apart with --audio.") from error
 
 

@@ -138,8 +138,7 @@ def offset(curves: Curves, heard: Heard) -> Offset:
 
     The expected opening is ``OPENNESS`` of the phones, smoothed over 30 ms as articulators do; the
     shift is that of the largest Pearson correlation over +-400 ms, refined by a parabola. GRID's
-    studio recordings score within +-15 ms. In coarse silence, where nothing is said, both are flat
-    and weigh nothing.
+    studio recordings score -19 to 11 ms with their words aligned.
     """
     table = np.array([OPENNESS[p] for p in PHONES], np.float32)
     expected = _smooth(table[heard.phones[: len(curves)]])
