@@ -11,7 +11,7 @@ import numpy as np
 from visavis.audio.features import ROWS_PER_SECOND
 from visavis.types import FloatArray
 
-LEFT_PX, RIGHT_PX, TOP_PX = 150, 16, 20
+LEFT_PX, RIGHT_PX, TOP_PX = 200, 16, 20
 NARROWEST_PX, WIDEST_PX, PX_PER_S = 1100, 24_000, 110.0
 EVERY = 2
 """Rows per point of a line."""

@@ -185,8 +185,8 @@ def _sound(result: Evaluation) -> Panel:
 def _mouth(result: Evaluation) -> Panel:
     """Return the opening of the mouth, what the phones ask for, and the closures."""
     table = np.array([lips.OPENNESS[p] for p in PHONES], np.float32)
-    top = max(0.15, float(np.percentile(result.curves.gap, 99)) * 1.1)
-    asked = table[result.heard.phones] * top * 0.8
+    top = max(0.15, float(np.percentile(lips.parting(result.curves), 99)) * 1.1)
+    asked = table[result.heard.phones] * top * 0.7
     marks = [
         Mark(v.row, v.parting, GOOD if v.is_met else BAD,
              f"{v.span.name} at {v.span.start / 100:.2f} s: parted {v.parting:.3f}")
