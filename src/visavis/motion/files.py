@@ -149,16 +149,7 @@ def _write_csv(motion: Motion) -> bytes:
 
 def _read_csv(data: bytes) -> Motion:
     """Return a Live Link Face recording on an even grid; dropped frames are interpolated."""
-    rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
-    if not rows or "Timecode" not in rows[0]:
-        raise InputError("the first line must be the header Timecode,BlendShapeCount,...")
-    header, body = rows[0], [r for r in rows[1:] if r]
-    missing = [n for n in ("Timecode", *_OURS) if n not in header]
-    if missing:
-        raise InputError(f"the column {missing[0]} is missing; Live Link Face writes 61 columns.")
-    short = next((i for i, r in enumerate(body) if len(r) != len(header)), None)
-    if short is not None:
-        raise InputError(f"frame {short} has {len(body[short])} values, the header {len(header)}.")
+    header, body = _table(list(csv.reader(io.StringIO(data.decode("utf-8-sig")))))
     values = np.zeros((len(body), SIZE), np.float32)
     values[:, INDEX["headScale"]] = 1.0
     for i, name in enumerate(header):
@@ -168,6 +159,20 @@ def _read_csv(data: bytes) -> Motion:
             values[:, INDEX["h" + name[1:]]] = -np.degrees([float(r[i]) for r in body])
     codes = [r[header.index("Timecode")] for r in body]
     return _even(values, *_clock(codes))
+
+
+def _table(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return header and frames of a Live Link Face recording, checked to be whole."""
+    if not rows or "Timecode" not in rows[0]:
+        raise InputError("the first line must be the header Timecode,BlendShapeCount,...")
+    header, body = rows[0], [r for r in rows[1:] if r]
+    missing = [n for n in ("Timecode", *_OURS) if n not in header]
+    if missing:
+        raise InputError(f"the column {missing[0]} is missing; Live Link Face writes 61 columns.")
+    short = next((i for i, r in enumerate(body) if len(r) != len(header)), None)
+    if short is not None:
+        raise InputError(f"frame {short} has {len(body[short])} values, the header {len(header)}.")
+    return header, body
 
 
 def _clock(codes: list[str]) -> tuple[FloatArray, int]:

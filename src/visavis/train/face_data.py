@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,9 @@ def clip_frames(root: Path, stride: int, most: int) -> Iterator[tuple[str, bool,
     for path in sorted(folder.glob("*/*.m*")):
         name = str(path.relative_to(folder))
         with av.open(str(path)) as clip:
-            for i, frame in enumerate(clip.decode(video=0)):
-                if i % stride == 0 and i < stride * most:
-                    picture = frame.to_ndarray(format="rgb24")
-                    yield f"{name}#{i}", name.startswith(HELD_OUT), picture
+            for i, frame in enumerate(islice(clip.decode(video=0), 0, stride * most, stride)):
+                picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                yield f"{name}#{i * stride}", name.startswith(HELD_OUT), picture
 
 
 def label(teacher: FaceTeacher, image: ImageArray, rng: np.random.Generator) -> Any:

@@ -64,7 +64,7 @@ class Matte:
         with torch.no_grad():
             found = torch.cat([torch.sigmoid(net(x)) for x in batch["image"].split(8)])
         goal, inside = batch["matte"][:, :2], batch["matte"][:, 2:]
-        scores = {}
+        scores: dict[str, float] = {}
         for i, name in enumerate(("person", "head")):
             off = ((found[:, i] - goal[:, i]).abs() * inside[:, 0]).sum() / inside.sum()
             a, b = ((m[:, i] * inside[:, 0]) > 0.5 for m in (found, goal))
