@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from visavis.faces.crop import Crop
 from visavis.faces.topology import LEFT_EYE, RIGHT_EYE
 from visavis.types import FloatArray, ImageArray
 
@@ -36,6 +37,44 @@ def occlude(image: ImageArray, points: FloatArray, other: ImageArray, rng: Rng) 
     if rng.random() < 0.18:
         _blob(image, other, rng)
     return image
+
+
+def bend(
+    image: ImageArray, points: FloatArray, crop: Crop, rng: Rng
+) -> tuple[ImageArray, FloatArray]:
+    """Return the crop of ``image`` and its points with other proportions: another person's face.
+
+    Half of the faces are stretched and slanted a little; a third are bent by a smooth field.
+    """
+    n = crop.size
+    back = crop.matrix.astype(np.float64)
+    if rng.random() < 0.5:
+        stretch = float(np.exp(rng.normal(0, 0.05)))
+        change = np.array([[stretch, rng.normal(0, 0.03)], [0, 1 / stretch]])
+        back[:, 2] += back[:, :2] @ (np.full(2, n / 2) - change @ np.full(2, n / 2))
+        back[:, :2] = back[:, :2] @ change
+    inverse = np.linalg.inv(back[:, :2])
+    moved = points.copy()
+    moved[:, :2] = (points[:, :2] - back[:, 2]) @ inverse.T
+    moved[:, 2] = points[:, 2] * (n / crop.side)
+    if rng.random() > 0.35:
+        back[:, 2] += back[:, :2] @ np.full(2, 0.5) - 0.5
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(image, back, (n, n), flags=flags), np.uint8), moved
+    cells = int(rng.integers(4, 7))
+    field = rng.normal(0, 0.008 * n, (cells, cells, 2)).astype(np.float32)
+    field = cv2.resize(field, (n, n), interpolation=cv2.INTER_CUBIC)
+    y, x = np.mgrid[:n, :n].astype(np.float32) + np.float32(0.5)
+    seen = np.stack([x, y], -1) + field
+    maps = (seen @ back[:, :2].T + back[:, 2] - 0.5).astype(np.float32)
+    # A point p of the picture is seen where q + field(q) = p; two steps of iteration find q.
+    wanted, at = moved[:, :2].copy(), moved[:, :2]
+    for _ in range(2):
+        j, i = np.clip(at.astype(np.int64), 0, n - 1).T[::-1]
+        at = wanted - field[j, i]
+    moved[:, :2] = at
+    view = cv2.remap(image, maps, None, cv2.INTER_LINEAR)
+    return np.asarray(view, np.uint8), moved
 
 
 def _colour(image: ImageArray, rng: Rng) -> ImageArray:

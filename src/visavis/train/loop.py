@@ -58,6 +58,7 @@ class Plan:
     save_every: int = 300
     average: float = 0.998
     resume: bool = False
+    start: Path | None = None
 
 
 def rate_at(plan: Plan, step: int) -> float:
@@ -74,6 +75,8 @@ def run(task: Task, plan: Plan) -> None:
     torch.set_num_threads(1)
     plan.out.mkdir(parents=True, exist_ok=True)
     net = task.build().to(memory_format=torch.channels_last)
+    if plan.start:
+        net.load_state_dict(torch.load(plan.start, weights_only=True)["average"], strict=False)
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(net.parameters(), plan.rate, weight_decay=0.02)
     first = 0
@@ -139,6 +142,7 @@ def arguments(name: str, steps: int) -> tuple[Path, Plan]:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="state.pt of a like network to start from")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options = {k: v for k, v in vars(args).items() if k != "data"}
@@ -162,17 +166,28 @@ def export_onnx(
 
 
 def _halve(model: Any) -> None:
-    """Store large float32 weights as float16 followed by a cast, folded when the file is loaded."""
+    """Store large weights in half precision, very large matrices in bytes with a scale per row.
+
+    The casts are folded when the file is loaded; the network computes in float32.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
-    casts = []
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
+    before: list[Any] = []
+    for tensor in list(model.graph.initializer):
+        values, name = numpy_helper.to_array(tensor), tensor.name
         if values.dtype != np.float32 or values.size < 256:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = casts + list(model.graph.node)
+        if values.ndim != 2 or values.size < 500_000:
+            half = numpy_helper.from_array(values.astype(np.float16), f"{name}_half")
+            before.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
+            tensor.CopyFrom(half)
+            continue
+        scale = (np.abs(values).max(1, keepdims=True) / 127).astype(np.float32) + 1e-12
+        steps = np.round(values / scale).astype(np.int8)
+        tensor.CopyFrom(numpy_helper.from_array(steps, f"{name}_steps"))
+        model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
+        cast = helper.make_node("Cast", [tensor.name], [f"{name}_cast"], to=TensorProto.FLOAT)
+        before += [cast, helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name])]
+    nodes = before + list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from visavis.faces import topology
 from visavis.faces.crop import Crop, sample
-from visavis.train.augment import degrade, occlude
+from visavis.train.augment import bend, degrade, occlude
 from visavis.train.face_data import CROP, CROP_CM
 from visavis.train.loop import arguments, export_onnx, run
 from visavis.train.nets import LandmarkNet
@@ -76,14 +76,18 @@ class Landmarks:
 
     def loss(self, net: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Weighted distance in eye distances (z counts a third) and cross entropy of presence."""
-        points, presence = net(batch["image"])
-        off = (points - batch["points"]) / APART
-        flat = torch.sqrt(off[..., :2].square().sum(-1) + 1e-7) * self._weights
-        per_face = flat.mean(1) + off[..., 2].abs().mean(1) / 3
+        points, presence, first = net(batch["image"])
         there = batch["present"]
-        shape = (per_face * there).sum() / there.sum().clamp(min=1)
+        shape = self._distance(points, batch["points"]) + self._distance(first, batch["points"]) / 2
+        shape = (shape * there).sum() / there.sum().clamp(min=1)
         seen = nn.functional.binary_cross_entropy_with_logits(presence, there)
         return shape * 10 + seen * 0.2
+
+    def _distance(self, points: Tensor, truth: Tensor) -> Tensor:
+        """Return the weighted mean distance (b,) of points (b, 478, 3)."""
+        off = (points - truth) / APART
+        flat = torch.sqrt(off[..., :2].square().sum(-1) + 1e-7) * self._weights
+        return flat.mean(1) + off[..., 2].abs().mean(1) / 3
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         """Return errors (% of the outer eye distance) on lightly moved held-out crops."""
@@ -114,7 +118,7 @@ class Landmarks:
 
     def _example(self, rng: np.random.Generator) -> tuple[ImageArray, FloatArray, bool]:
         """Return one training crop, its points and whether a face is there."""
-        row = int(rng.choice(self._pools[int(rng.random() < 0.5)]))
+        row = int(rng.choice(self._pools[int(rng.random() < 0.55)]))
         if rng.random() < 0.08:
             return degrade(self._elsewhere(row, rng), rng), np.zeros((478, 3), np.float32), False
         view, points = self._view(row, rng)
@@ -133,8 +137,10 @@ class Landmarks:
             (float(centre[0]), float(centre[1])), float(side), float(rng.normal(0, turn)), SIZE
         )
         image, points = np.asarray(self._crops[row]), self._points[row]
-        view, points = sample(image, crop), crop.into(points)
-        if not plain and rng.random() < 0.5:
+        if plain:
+            return sample(image, crop), crop.into(points)
+        view, points = bend(image, points, crop, rng)
+        if rng.random() < 0.5:
             view = np.ascontiguousarray(view[:, ::-1])
             points = points[self._mirror]
             points[:, 0] = SIZE - points[:, 0]
