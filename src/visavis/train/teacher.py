@@ -149,4 +149,4 @@ def _overlap(one: FloatArray, many: FloatArray) -> FloatArray:
     high = np.minimum(one[:2] + one[2:4] / 2, many[:, :2] + many[:, 2:4] / 2)
     common = np.prod(np.clip(high - low, 0, None), 1)
     union: FloatArray = one[2] * one[3] + many[:, 2] * many[:, 3] - common
-    return common / union
+    return np.asarray(common / union, np.float32)

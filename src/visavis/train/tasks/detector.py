@@ -69,7 +69,8 @@ class Detector:
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         """Return misses and errors on held-out pictures, plain and degraded."""
-        rng, scores = np.random.default_rng(5), {}
+        rng = np.random.default_rng(5)
+        scores: dict[str, float] = {}
         for name, rows in zip(("real", "synthetic"), self._held, strict=True):
             made = [self._one_face(int(r), rng) for r in rows]
             views = [v for v, _ in made]

@@ -174,7 +174,7 @@ def _point_weights() -> FloatArray:
     weights[list(topology.LIPS_INNER + topology.LIPS_OUTER)] = 2.5
     weights[list(topology.RIGHT_EYE + topology.LEFT_EYE)] = 2.5
     weights[468:] = 3.0
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean(), np.float32)
 
 
 def main() -> None:
