@@ -132,13 +132,14 @@ def _watch(
             sight = None if found is None else see(image, found.points)
             seconds.append(float(stamp * reader.time_base))
             sights.append(sight)
-            if sight is not None and found is not None:
-                look, last = fidelity.look(image, sight, last)
-                looks.append(look)
-                if net is not None and index % every == 0 and len(descriptors) < MOST_IDENTITIES:
-                    descriptors.append(net.describe(image, found.points))
             if progress is not None:
                 progress(index + 1)
+            if sight is None or found is None:
+                continue
+            look, last = fidelity.look(image, sight, last)
+            looks.append(look)
+            if net is not None and index % every == 0 and len(descriptors) < MOST_IDENTITIES:
+                descriptors.append(net.describe(image, found.points))
         fps = float(reader.fps)
     if not looks:
         raise NoFaceFound(
