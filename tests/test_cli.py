@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from product import visavis
 
+from product import visavis
 from visavis import __version__
 from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
 
