@@ -22,6 +22,8 @@ WINDOW_ROWS = ROWS_BEHIND + 1 + ROWS_AHEAD
 """Rows of evidence one frame is made from: 130 ms of past, 100 ms of future."""
 
 _SURE = 0.06
+_STOP_ROWS = 8
+_FAINT_DB = -23.0
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 
 
@@ -66,6 +68,9 @@ def mouth(rows: FloatArray) -> FloatArray:
     """
     phones = np.maximum(rows[:, : len(PHONES)] - _SURE, 0.0)
     phones = phones / phones.sum(1, keepdims=True)
+    hush = _hush(rows[:, LEVEL])[:, None]
+    phones = phones * (1.0 - hush)
+    phones[:, :1] += hush
     pull = (phones @ dominances()) * _kernels()
     wish = (phones @ (dominances() * targets())) * _kernels()
     shapes = wish.sum(0) / (pull.sum(0) + 1e-6)
@@ -81,10 +86,21 @@ def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -
     return _smoothstep(float((touch * evidence).max()), low, high)
 
 
+def _hush(level: FloatArray) -> FloatArray:
+    """Return 0..1 for each row: how surely it and all that follows is a fading room, not speech.
+
+    The gap of a stop is as soft, but its burst follows within the rows ahead.
+    """
+    coming = np.maximum(level, level[-_STOP_ROWS:].max())
+    loudest = np.maximum.accumulate(coming[::-1])[::-1]
+    faint: FloatArray = np.clip((_FAINT_DB - loudest) / 6.0, 0.0, 1.0)
+    return faint
+
+
 def _emphasis(rows: FloatArray) -> float:
     """Return the factor by which loud or soft speech opens the mouth more or less."""
     near = rows[ROWS_BEHIND - 6 : ROWS_BEHIND + 7, LEVEL]
-    return float(np.clip(0.90 + 0.025 * float(near.max()), 0.6, 1.2))
+    return float(np.clip(1.00 + 0.025 * float(near.max()), 0.6, 1.25))
 
 
 def _tuck_lip(shapes: FloatArray, tuck: float) -> FloatArray:

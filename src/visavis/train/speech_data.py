@@ -144,7 +144,7 @@ def room(sound: FloatArray, rng: np.random.Generator) -> FloatArray:
     t = np.arange(int(decay_s * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(t)) * 10 ** (-3 * t / decay_s)
     tail *= rng.uniform(0.1, 0.8) / np.sqrt(np.square(tail).sum())
-    size = len(sound) + len(t)
+    size = -(-(len(sound) + len(t)) // 4096) * 4096  # a length that the FFT likes
     response = np.zeros(size)
     response[0] = 1.0
     delay = int(rng.integers(20, 200))
