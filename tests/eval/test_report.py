@@ -21,7 +21,7 @@ def test_a_figure_is_well_formed_and_holds_what_it_is_given() -> None:
 
 def test_long_videos_stay_within_bounds() -> None:
     root = ET.fromstring(plot.figure([plot.Panel("a", "b", 0, 1)], 360_000))
-    assert float(root.attrib["width"]) <= plot.WIDEST_PX + 200
+    assert float(root.attrib["width"]) <= plot.WIDEST_PX + plot.LEFT_PX + plot.RIGHT_PX
 
 
 def test_the_table_grades_what_has_a_verdict() -> None:
