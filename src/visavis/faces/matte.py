@@ -28,26 +28,38 @@ EDGE_CM = 0.3
 """Radius of the guided filter: how far an edge may be moved."""
 FAINT = 0.04
 """Mattes below this are taken for 0, and above one less this for 1."""
+STRIP_PX = 256
+"""Rows of the picture worked on at a time, so that large pictures need little memory."""
 SHARPEN = 1.6
 """Factor on the logits: the network is surer than the cross entropy lets it say."""
 GUIDE_LIMIT = 1024
-"""The guided filter works on at most this many pixels a side; its linear model is then enlarged."""
+"""All but the last step works on at most this many pixels a side."""
 
 
 def mattes(image: ImageArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return person and head mattes, both (h, w) float32 in [0, 1], of the face at ``points``."""
     h, w = image.shape[:2]
-    crop = matte_crop(points, SIDE_CM, SIZE)
-    both = _spread(_predict(image, crop), crop, (w, h))
-    inside = _spread(_window(SIZE), crop, (w, h))[..., None]
-    if inside.min() < 0.99:
-        far = Crop((w / 2, h / 2), float(max(w, h)), 0.0, SIZE)
-        whole = _spread(_predict(image, far), far, (w, h))
-        whole[..., 1] = 0
-        both = both * inside + whole * (1 - inside)
-    fine = guided(image, both, EDGE_CM * crop.side / SIDE_CM)
+    shrink = min(1.0, GUIDE_LIMIT / max(h, w))
+    size = (max(1, round(w * shrink)), max(1, round(h * shrink)))
+    small = image if shrink == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    crop = matte_crop(points * np.float32(shrink), SIDE_CM, SIZE)
+    rough = _rough(np.asarray(small, np.uint8), crop)
+    fine = guided(image, rough, EDGE_CM * crop.side / SIDE_CM)
     fine = np.clip((fine - FAINT) / (1 - 2 * FAINT), 0, 1)
     return fine[..., 0], np.minimum(fine[..., 0], fine[..., 1])
+
+
+def _rough(image: ImageArray, crop: Crop) -> FloatArray:
+    """Return both mattes (h, w, 2) as the network sees them, the person's beyond the crop too."""
+    h, w = image.shape[:2]
+    both = _spread(_predict(image, crop), crop, (w, h))
+    inside = _spread(_window(SIZE), crop, (w, h))[..., None]
+    if inside.min() > 0.99:
+        return both
+    far = Crop((w / 2, h / 2), float(max(w, h)), 0.0, SIZE)
+    whole = _spread(_predict(image, far), far, (w, h))
+    whole[..., 1] = 0
+    return both * inside + whole * (1 - inside)
 
 
 def _spread(values: FloatArray, crop: Crop, size: tuple[int, int]) -> FloatArray:
@@ -84,29 +96,37 @@ def _window(size: int) -> FloatArray:
 def guided(
     image: ImageArray, mattes: FloatArray, radius: float, softness: float = 3e-4
 ) -> FloatArray:
-    """Return ``mattes`` (h, w, k) with their edges moved to those of ``image`` (h, w, 3).
+    """Return ``mattes`` (a, b, k) at the size of ``image`` (h, w, 3), edges moved to its edges.
 
-    Guided filter with a colour guide: inside each window of ``radius`` pixels a matte is a linear
-    function of the colour; ``softness`` is the variance, of colours in [0, 1], taken for flat.
+    Guided filter with a colour guide: inside each window of ``radius`` pixels of the mattes, a
+    matte is a linear function of the colour; ``softness`` is the variance, of colours in [0, 1],
+    taken for flat. The mattes may be smaller than the picture: their linear model is enlarged.
     """
-    h, w = mattes.shape[:2]
-    shrink = min(1.0, GUIDE_LIMIT / max(h, w))
-    guide = image.astype(np.float32) / 255
-    size = (max(1, round(w * shrink)), max(1, round(h * shrink)))
-    reach = max(1, round(radius * shrink))
-    slope, level = _local_linear(_resized(guide, size), _resized(mattes, size), reach, softness)
-    slopes = [_resized(slope[..., c], (w, h)) for c in range(3)]
-    fine = sum(guide[..., c : c + 1] * slopes[c] for c in range(3)) + _resized(level, (w, h))
-    return np.asarray(np.clip(fine, 0, 1), np.float32)
+    (a, b, k), (h, w) = mattes.shape, image.shape[:2]
+    small = image if (a, b) == (h, w) else cv2.resize(image, (b, a), interpolation=cv2.INTER_AREA)
+    guide = np.asarray(small, np.float32) / 255
+    slope, level = _local_linear(guide, mattes, max(1, round(radius)), softness)
+    model = np.concatenate([slope.reshape(a, b, -1), level], -1)
+    fine = np.empty((h, w, k), np.float32)
+    for top in range(0, h, STRIP_PX):
+        rows = image[top : top + STRIP_PX].astype(np.float32)[:, :, None] / 255
+        here = _enlarged(model, (h, w), top, len(rows))
+        part = (here[..., : 3 * k].reshape(len(rows), w, k, 3) * rows).sum(-1) + here[..., 3 * k :]
+        fine[top : top + STRIP_PX] = np.clip(part, 0, 1)
+    return fine
 
 
-def _resized(values: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """Return values (h, w, k) at ``size`` (w, h)."""
-    if values.shape[1::-1] == size:
-        return values
-    how = cv2.INTER_AREA if size[0] < values.shape[1] else cv2.INTER_LINEAR
-    resized = cv2.resize(values, size, interpolation=how)
-    return np.asarray(resized, np.float32).reshape(size[1], size[0], -1)
+def _enlarged(model: FloatArray, size: tuple[int, int], top: int, count: int) -> FloatArray:
+    """Return ``count`` rows from ``top`` of model (a, b, c) enlarged to ``size`` (h, w)."""
+    (a, b, c), (h, w) = model.shape, size
+    step_x, step_y = b / w, a / h
+    m = np.array([[step_x, 0, step_x / 2 - 0.5], [0, step_y, (top + 0.5) * step_y - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    parts = [
+        cv2.warpAffine(part, m, (w, count), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        for part in np.split(model, range(4, c, 4), -1)
+    ]
+    return np.concatenate([np.reshape(p, (count, w, -1)) for p in parts], -1)
 
 
 def _local_linear(
