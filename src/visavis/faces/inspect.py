@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from visavis.errors import InputError
 from visavis.faces import topology
+from visavis.faces.landmarks import refine
 from visavis.faces.measure import (
     eye_opening,
     gaze,
@@ -53,15 +54,19 @@ def inspect_picture(image: ImageArray, face: int | None = None) -> Report:
         return Report(draw_report(image, [], None, lines), tuple(lines), False)
     chosen = choose(faces, face)
     number = left_to_right(faces).index(chosen) + 1
-    lines += [f"Face {number}", *_values(chosen.landmarks.points, chosen.landmarks.presence)]
+    refined = Face(chosen.score, refine(image, chosen.landmarks))
+    faces = [refined if f is chosen else f for f in faces]
+    if len(faces) > 1 and face is None:
+        lines.append("? The best face is taken; choose another with --face N.")
+    lines += [f"Face {number}", *_values(refined.landmarks.points, refined.landmarks.presence)]
     try:
-        doubts = list(verdict(chosen.landmarks))
+        doubts = list(verdict(refined.landmarks))
         is_usable = True
         lines += [f"? {d}" for d in doubts] or ["+ A good portrait."]
     except InputError as error:
         is_usable = False
         lines.append(f"! {error}")
-    picture = draw_report(image, left_to_right(faces), chosen, lines)
+    picture = draw_report(image, left_to_right(faces), refined, lines)
     return Report(picture, tuple(lines), is_usable)
 
 

@@ -29,7 +29,7 @@ VIEWS = ((0.0, 0.0, 1.0, 0.0), (0.015, 0.01, 1.03, 2.0), (-0.015, -0.01, 0.97, -
 """Shift right and down in sides, factor and turn in degrees of the crops that are averaged."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceLandmarks:
     """One face: ``points`` (478, 3) float32 and ``presence`` in [0, 1].
 

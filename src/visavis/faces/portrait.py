@@ -23,7 +23,7 @@ CLEAR = 0.85
 MOST_FACES = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """One face of a picture: the detector's ``score`` and the landmarks."""
 
