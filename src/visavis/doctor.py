@@ -126,16 +126,19 @@ def _extra(name: str, parts: tuple[str, ...]) -> Finding:
 
 
 def _speed() -> Finding:
-    """Animate two seconds of noise at 512x512 and estimate what the machine can do."""
+    """Animate three seconds of noise at 512x512; the best second tells what the machine can do."""
     try:
         animator = load()
-        prepared = animator.prepare(open_portrait(DEMO_PORTRAIT), (512, 512))
-        state = animator.start(prepared)
-        noise = np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE).astype(np.float32) * 0.1
-        watch = Stopwatch()
-        _, frames = animator.step(state, Audio(noise), final=True)
-        rate = len(frames) / watch.elapsed_s()
+        state = animator.start(animator.prepare(open_portrait(DEMO_PORTRAIT), (512, 512)))
+        noise = np.random.default_rng(0).standard_normal((3, SAMPLE_RATE)).astype(np.float32) * 0.1
+        rates = []
+        for second in noise:
+            watch = Stopwatch()
+            state, frames = animator.step(state, Audio(second))
+            rates.append(len(frames) / watch.elapsed_s())
     except VisavisError as error:
         return Finding("speed", str(error), False)
-    verdict = "real time" if rate > MOTION_FPS else "slower than real time"
-    return Finding("speed", f"about {rate:.0f} frames/s at 512x512 before encoding: {verdict}")
+    verdict = "real time" if max(rates) > MOTION_FPS else "slower than real time"
+    return Finding(
+        "speed", f"about {max(rates):.0f} frames/s at 512x512 before encoding: {verdict}"
+    )
