@@ -139,6 +139,5 @@ def _speed() -> Finding:
     except VisavisError as error:
         return Finding("speed", str(error), False)
     verdict = "real time" if max(rates) > MOTION_FPS else "slower than real time"
-    return Finding(
-        "speed", f"about {max(rates):.0f} frames/s at 512x512 before encoding: {verdict}"
-    )
+    text = f"about {max(rates):.0f} frames/s at 512x512 before encoding: {verdict}"
+    return Finding("speed", text)
