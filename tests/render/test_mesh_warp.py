@@ -66,7 +66,7 @@ def test_the_background_stands_still_while_the_head_turns(renderer, appearance, 
     drawn = renderer.draw(appearance, motion(rotation)).astype(int)
     still = appearance.layers.alpha < 0.01
     corner = np.zeros_like(still)
-    corner[:24, :24] = corner[:24, -24:] = True
+    corner[:16, :16] = corner[:16, -16:] = True
     assert np.abs(drawn - appearance.image)[still & corner].max() <= 1
 
 

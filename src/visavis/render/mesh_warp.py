@@ -17,7 +17,7 @@ from visavis.render.composite import Layers, make_layers, over
 from visavis.render.eyes import Eye, make_eye
 from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
 from visavis.render.head import Head, make_head
-from visavis.render.mouth import Mouth, make_mouth
+from visavis.render.mouth import Mouth, make_mouth, parted_lips_painted_over
 from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig, place
 from visavis.render.topology import (
     CHIN_TIP,
@@ -53,7 +53,6 @@ class Appearance:
     eyes: tuple[Eye, Eye]
     mouth: Mouth
     nodes: FloatArray
-    step: int
 
 
 class MeshWarpRenderer:
@@ -81,11 +80,19 @@ class MeshWarpRenderer:
             make_eye(portrait.image, points, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS),
             make_eye(portrait.image, points, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_IRIS),
         )
+        nodes = grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step)
         return Appearance(
-            portrait.image, rig, mood, mesh, follow, make_head(portrait),
-            make_layers(portrait, face_height), eyes, make_mouth(portrait.image, points, rest),
-            grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step), mesh.step,
-        )  # fmt: skip
+            image=parted_lips_painted_over(portrait.image, points),
+            rig=rig,
+            mood=mood,
+            mesh=mesh,
+            follow=follow,
+            head=make_head(portrait),
+            layers=make_layers(portrait, face_height),
+            eyes=eyes,
+            mouth=make_mouth(portrait.image, points, rest),
+            nodes=nodes,
+        )
 
     def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
@@ -95,14 +102,16 @@ class MeshWarpRenderer:
         expression = _expression_field(appearance, points)
         h, w = appearance.image.shape[:2]
         nodes = _compose(turned, expression, appearance.mesh)
-        source = refine(nodes, appearance.step, (h, w))
+        source = refine(nodes, appearance.mesh.step, (h, w))
         warped = cv2.remap(
             appearance.image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         for eye in appearance.eyes:
-            _overlay(warped, *eye.draw(points), turned, appearance.step)
+            _overlay(warped, *eye.draw(points), turned, appearance.mesh.step)
         tongue = float(coefficients[_TONGUE_OUT])
-        _overlay(warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, appearance.step)
+        _overlay(
+            warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, appearance.mesh.step
+        )
         alpha = cv2.remap(
             appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
@@ -182,7 +191,7 @@ def _turned_nodes(appearance: Appearance, motion: Motion) -> FloatArray:
     head = appearance.head
     coarse = head.backward(motion.rotation[0], motion.translation[0], float(motion.scale[0]))
     shape = appearance.nodes.shape[:2]
-    return appearance.nodes + refine(coarse, head.step / appearance.step, shape)
+    return appearance.nodes + refine(coarse, head.step / appearance.mesh.step, shape)
 
 
 def _compose(turned: FloatArray, expression: FloatArray, mesh: WarpMesh) -> FloatArray:

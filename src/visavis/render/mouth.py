@@ -12,7 +12,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from visavis.render.geometry import Box, ramp, smooth_curve, smoothstep
+from visavis.render.geometry import (
+    Box,
+    fill_outside,
+    polygon_mask,
+    ramp,
+    smooth_curve,
+    smoothstep,
+)
 from visavis.render.topology import CHEEKS, CHIN, INNER_LOWER_LIP, INNER_UPPER_LIP
 from visavis.types import FloatArray, ImageArray
 
@@ -29,6 +36,8 @@ _TOOTH = np.array([226, 214, 196], np.float32)
 _GUM = np.array([168, 92, 90], np.float32)
 _TONGUE = np.array([172, 94, 94], np.float32)
 _CAVITY = np.array([108, 48, 44], np.float32)
+_NARROW = np.array([0.55, 0.78, 0.78], np.float32)  # light lost in a narrow slit, red least
+_LIP_EDGE_MM = 1.3  # how far landmarks may be off the edge of a lip
 _LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
 
 
@@ -65,7 +74,7 @@ class Mouth:
         h, w = self.cavity.shape[:2]
         corners = np.array([[0, 0], [w, 0], [0, h], [w, h]], np.float32)
         box = Box.around(corners @ self.frame[:, :2].T + self.frame[:, 2], 0, size)
-        inside = self._paint(points, tongue_raise) * self._shade(*rims)[..., None]
+        inside = self._paint(points, tongue_raise) * self._shade(*rims)
         place = self.frame.copy()
         place[:, 2] -= (box.x, box.y)
         layers = (np.clip(inside, 0, 255).astype(np.uint8), self._cover(*rims))
@@ -98,7 +107,7 @@ class Mouth:
         return picture
 
     def _shade(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
-        """Return (h, w) in [0, 1]: shadow of the lips, of the corners and of a small opening.
+        """Return (h, w, 3) in [0, 1]: shadow of the lips, of the corners and of a small opening.
 
         ``upper`` and ``lower`` are the inner lip curves (k, 2) in the local frame.
         """
@@ -112,7 +121,9 @@ class Mouth:
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
         corners = 1 - 0.65 * smoothstep(across, 0.4, 1.05)
         gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
-        return under_lip * above_lip * corners * (0.74 + 0.26 * ramp(gap, 0, 9))
+        narrow = smoothstep((bottom - top) / self.mm, 2.2, 0.0)[:, None] * _NARROW
+        shade = under_lip * above_lip * corners * (0.74 + 0.26 * ramp(gap, 0, 9))
+        return shade[..., None] * (1 - narrow)
 
 
 def _openings(
@@ -138,7 +149,7 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     mm = unit / _EYES_APART_MM
     light = _skin_light(image, landmarks, unit)
     parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
-    seam = 0.75 * ramp(parted, 0.8, 3.0)
+    seam = 0.6 * ramp(parted, 0.8, 3.0)
     corners = rest[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
     along = (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
     down = np.array([-along[1], along[0]])
@@ -154,6 +165,32 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     return Mouth(
         upper * tint, lower * tint, _tongue(size, mm) * tint, cavity, frame, mm, rest, seam
     )
+
+
+def parted_lips_painted_over(image: ImageArray, landmarks: FloatArray) -> ImageArray:
+    """Return ``image`` (h, w, 3) with what shows between parted lips painted over in lip colour.
+
+    Teeth at the very edge of a lip would stay with it, as a bright line, when the lips close.
+    """
+    mm = float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2])) / _EYES_APART_MM
+    parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
+    strength = ramp(parted, 0.6, 1.6)
+    if strength == 0:
+        return image
+    upper, lower = (
+        smooth_curve(landmarks[list(lip), :2]) for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP)
+    )
+    opening = np.concatenate([upper, lower[::-1]])
+    box = Box.around(opening, 12 * mm, image.shape[1::-1])
+    reach = max(1, round(_LIP_EDGE_MM * mm))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    hidden = cv2.dilate(polygon_mask(box, opening), disc).astype(np.float32) / 255
+    crop = image[box.slices].astype(np.float32)
+    painted = fill_outside(crop, 1 - hidden)
+    soft = strength * cv2.GaussianBlur(hidden, (0, 0), 0.5 * reach)[..., None]
+    result = image.copy()
+    result[box.slices] = np.clip(painted * soft + crop * (1 - soft), 0, 255).astype(np.uint8)
+    return result
 
 
 def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
