@@ -36,7 +36,7 @@ _TOOTH = np.array([226, 214, 196], np.float32)
 _GUM = np.array([168, 92, 90], np.float32)
 _TONGUE = np.array([172, 94, 94], np.float32)
 _CAVITY = np.array([108, 48, 44], np.float32)
-_NARROW = np.array([0.55, 0.78, 0.78], np.float32)  # light lost in a narrow slit, red least
+_NARROW = np.array([0.35, 0.68, 0.68], np.float32)  # light lost in a narrow slit, red least
 _LIP_EDGE_MM = 1.3  # how far landmarks may be off the edge of a lip
 _LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
 
@@ -92,7 +92,9 @@ class Mouth:
         top, bottom, between = _openings(upper, lower, w)
         gap = bottom - top
         opened = np.clip(v - top + 0.5, 0, 1) * np.clip(bottom - v + 0.5, 0, 1) * np.clip(gap, 0, 1)
-        line = np.exp(-(((v - (top + bottom) / 2) / (0.7 * self.mm)) ** 2))
+        line = np.exp(-(((v - (top + bottom) / 2) / (0.6 * self.mm)) ** 2))
+        across = (np.arange(w) - upper[0, 0]) / max(float(upper[-1, 0] - upper[0, 0]), 1.0)
+        line = line * smoothstep(np.minimum(across, 1 - across), 0.0, 0.3)
         return (np.maximum(opened, self.seam * line) * between).astype(np.float32)
 
     def _paint(self, points: FloatArray, tongue_raise: float) -> FloatArray:
@@ -149,7 +151,7 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     mm = unit / _EYES_APART_MM
     light = _skin_light(image, landmarks, unit)
     parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
-    seam = 0.6 * ramp(parted, 0.8, 3.0)
+    seam = 0.5 * ramp(parted, 0.8, 3.0)
     corners = rest[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
     along = (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
     down = np.array([-along[1], along[0]])
