@@ -202,6 +202,17 @@ def test_an_error_on_the_way_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_that_is_read_is_written_over(tmp_path: Path) -> None:
+    picture = tmp_path / "face.gif"
+    picture.write_bytes(api.DEMO_PORTRAIT.read_bytes())
+    before = picture.read_bytes()
+    with pytest.raises(OutputError, match="what is being read"):
+        visavis.animate(picture, api.DEMO_SPEECH, picture)
+    with pytest.raises(OutputError, match="what is being read"):
+        api.inspect(picture, picture)
+    assert picture.read_bytes() == before
+
+
 def test_inspect_draws_and_tells(tmp_path: Path) -> None:
     report = api.inspect(api.DEMO_PORTRAIT, tmp_path / "seen.png")
     assert report.is_usable

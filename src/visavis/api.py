@@ -24,7 +24,7 @@ from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
 from visavis.media.image import read_image, write_image
-from visavis.media.place import whole_file
+from visavis.media.place import refuse_sources, whole_file
 from visavis.media.read import Trim, open_audio
 from visavis.media.write import FrameWriter, open_writer
 from visavis.motion.base import MotionModel
@@ -191,6 +191,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     check_whole("seed", seed, 0, 2**63 - 1)
     if motion_out is not None:
         check_motion_name(motion_out)
+    for target in (out, motion_out):
+        if target is not None:
+            refuse_sources(target, portrait, audio, motion)
     animator = load(fps=fps)
     opened = open_portrait(portrait, face)
     prepared = animator.prepare(*_framed(opened, size, crop))
@@ -321,6 +324,7 @@ def inspect(picture: str | Path, out: str | Path, face: int | None = None) -> Re
         InputError: there is no face with that number.
         OutputError: ``out`` cannot be written.
     """
+    refuse_sources(out, picture)
     report = inspect_picture(read_image(picture), face)
     write_image(out, report.picture)
     return report

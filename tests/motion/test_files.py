@@ -128,3 +128,10 @@ def test_real_takes_read_at_their_rate(tmp_path: Path, take: str, fps: int) -> N
     jaw = motion.coefficients[:, INDEX["jawOpen"]]
     assert abs(jaw.max() - values[:, list(names).index("JawOpen")].max()) < 1e-3
     assert len(resample(motion, 25)) == -(-len(motion) * 25 // fps)
+
+
+def test_absurdly_nested_json_is_refused_in_words(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(UnreadableMedia, match="not a motion file"):
+        read_motion(path)

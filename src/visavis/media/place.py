@@ -22,6 +22,24 @@ from visavis.media.kinds import shown
 _POLITE_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
+def refuse_sources(path: str | Path, *sources: object) -> None:
+    """Refuse to write over a file that is being read.
+
+    Raises:
+        OutputError: ``path`` is one of those ``sources`` that are paths.
+    """
+    for source in sources:
+        if isinstance(source, (str, Path)) and _is_same_file(path, source):
+            raise OutputError(f"{shown(path)} is what is being read. Choose another name.")
+
+
+def _is_same_file(path: str | Path, other: str | Path) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 def output_error(path: str | Path, error: BaseException) -> OutputError:
     """Return the one-line error for ``path`` that could not be written because of ``error``."""
     reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

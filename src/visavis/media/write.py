@@ -28,7 +28,13 @@ from visavis.errors import OutputError
 from visavis.media.encode import RECIPES, VideoEncoder, even
 from visavis.media.frames import GifFrames, PngFrames, RawFrames
 from visavis.media.kinds import shown
-from visavis.media.place import output_error, polite_endings, whole_file, whole_folder
+from visavis.media.place import (
+    output_error,
+    polite_endings,
+    refuse_sources,
+    whole_file,
+    whole_folder,
+)
 from visavis.media.read import Trim, open_sounds
 from visavis.types import ImageArray
 
@@ -153,7 +159,7 @@ def open_writer(
     fps = Fraction(fps)
     kind = _kind(path)
     _check_size(size, fps)
-    _check_not_source(path, sound)
+    refuse_sources(path, sound)
     with ExitStack() as stack:
         sink = _open_sink(stack, path, kind, size, fps, quality, threads)
         if isinstance(sink, VideoEncoder) and sound is not None:
@@ -177,13 +183,6 @@ def _finish(path: str | Path, sink: _Sink) -> None:
         sink.finish()
     except (FFmpegError, OSError) as error:
         raise output_error(path, error) from error
-
-
-def _check_not_source(path: str | Path, sound: str | Path | None) -> None:
-    """Refuse to write over the recording that is being read."""
-    with suppress(OSError, ValueError):
-        if sound is not None and Path(path).samefile(sound):
-            raise OutputError(f"{shown(path)} is the recording itself. Choose another name.")
 
 
 def _open_sink(

@@ -74,6 +74,11 @@ def check_motion_name(path: Path | str) -> None:
         raise InputError(_unknown(Path(path)))
 
 
+_DAMAGED = (
+    ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile, EOFError, OSError,
+)  # fmt: skip
+
+
 def read_motion(path: Path | str) -> Motion:
     """Return the motion in ``path`` at the rate it was written.
 
@@ -89,7 +94,7 @@ def read_motion(path: Path | str) -> Motion:
         motion = reader(data)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from error
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except _DAMAGED as error:
         raise UnreadableMedia(
             f"{path} is not a motion file that can be read ({error}); write one with --motion-out."
         ) from error
