@@ -56,7 +56,7 @@ class Verdict:
 
 VERDICTS: dict[str, Verdict] = {
     "closure_recall": Verdict((0.9, 1), (0.75, 1), "p b m on which the lips close"),
-    "false_closures": Verdict((0, 0.1), (0, 0.2), "other phones on which the lips close"),
+    "false_closures": Verdict((0, 0.2), (0, 0.35), "other phones on which the lips close"),
     "opening_recall": Verdict((0.9, 1), (0.75, 1), "open vowels on which the lips part"),
     "av_offset_ms": Verdict((-40, 40), (-80, 80), "positive: the picture is late"),
     "av_correlation": Verdict((0.5, 1), (0.35, 1), "mouth seen and mouth expected"),
