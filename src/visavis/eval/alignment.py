@@ -101,9 +101,9 @@ def decode(posteriors: FloatArray) -> NDArray[np.int64]:
     Viterbi (1967) with one cost, ``SWITCH``, for any change of phone: it removes the flicker of the
     single-row maximum.
     """
-    scores = np.log(np.maximum(posteriors.astype(np.float64), 1e-6))
-    best = scores[0]
-    came_from = np.zeros(scores.shape, np.int64)
+    scores = np.log(np.maximum(posteriors, 1e-6))
+    best = scores[0].astype(np.float64)
+    came_from = np.zeros(scores.shape, np.uint8)
     stay = np.arange(scores.shape[1])
     for i in range(1, len(scores)):
         top = int(best.argmax())
