@@ -248,6 +248,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--voices", type=Path, required=True, help="speech without labels")
     parser.add_argument("--taught", type=float, default=0.0, help="share of it in each batch")
     parser.add_argument("--init", type=Path, help="last.pt of an earlier run")
+    parser.add_argument("--blend", type=float, default=1.0, help="share of the new weights")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -264,9 +265,9 @@ class Training:
         """Start afresh, or from the weights in ``init``."""
         self.network = PhoneNetwork()
         self.average = PhoneNetwork().requires_grad_(False).eval()
-        if init is not None:
-            saved = torch.load(init, weights_only=True)["average"]
-            self.network.load_state_dict(saved)
+        self.origin = None if init is None else torch.load(init, weights_only=True)["average"]
+        if self.origin is not None:
+            self.network.load_state_dict(self.origin)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=0.02)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -285,6 +286,13 @@ class Training:
         for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
             slow.lerp_(fast, 1.0 - decay)
         return float(value.item())
+
+    def blended(self, share: float) -> PhoneNetwork:
+        """Return ``share`` of what was learnt, the rest of the origin (Wortsman et al. 2022)."""
+        out = PhoneNetwork().eval()
+        learnt, origin = self.average.state_dict(), self.origin or self.average.state_dict()
+        out.load_state_dict({k: share * v + (1 - share) * origin[k] for k, v in learnt.items()})
+        return out
 
     def save(self, path: Path, step: int) -> None:
         """Write everything needed to go on after ``step``."""
@@ -327,11 +335,12 @@ def train(args: argparse.Namespace) -> None:
         value = training.step(mel, labels, weights, min(0.998, step / (step + 10)))
         if (step + 1) % 250 == 0 or step + 1 == args.steps:
             report = {"step": step + 1, "loss": round(value, 3)}
-            report.update(validate(training.average, judge))
+            result = training.blended(args.blend)
+            report.update(validate(result, judge))
             sys.stdout.write(json.dumps(report) + "\n")
             sys.stdout.flush()
             training.save(args.out / "last.pt", step + 1)
-            export(training.average, args.out / NETWORK)
+            export(result, args.out / NETWORK)
 
 
 def split(corpora: list[list[Clip]]) -> tuple[list[Clip], list[Clip]]:
