@@ -22,6 +22,7 @@ WINDOW_ROWS = ROWS_BEHIND + 1 + ROWS_AHEAD
 """Rows of evidence one frame is made from: 130 ms of past, 100 ms of future."""
 
 _BILABIALS = [PHONES.index(phone) for phone in ("P", "B", "M")]
+_LABIODENTALS = [PHONES.index(phone) for phone in ("F", "V")]
 _SURE = 0.06
 _STOP_ROWS = 8
 _FAINT_DB = -23.0
@@ -79,7 +80,8 @@ def mouth(rows: FloatArray) -> FloatArray:
     speech = 1.0 - phones[:, 0]
     closed = 0.5 * (rows[:, CLOSED] + rows[:, _BILABIALS].sum(1))
     shut = _contact(closed * speech, _touch(0.055, 0.018, 0.065), 0.2, 0.44)
-    tuck = _contact(rows[:, LABIAL] * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.7)
+    labial = 0.5 * (rows[:, LABIAL] + rows[:, _LABIODENTALS].sum(1))
+    tuck = _contact(labial * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.6)
     return _shut_lips(_tuck_lip(shapes, tuck), shut)
 
 
