@@ -18,7 +18,7 @@ def some_motion(frames: int = 40, fps: int = 25) -> Motion:
     return unpack(values, fps)
 
 
-@pytest.mark.parametrize("fps", [24, 25, 30, 50, 60])
+@pytest.mark.parametrize("fps", [1, 12, 15, 24, 25, 30, 48, 50, 60, 90])
 @pytest.mark.parametrize("suffix", ["csv", "json", "npz"])
 def test_round_trip(tmp_path: Path, suffix: str, fps: int) -> None:
     motion = some_motion(2 * fps + 3, fps)
@@ -55,6 +55,7 @@ def test_csv_header_is_apples(tmp_path: Path) -> None:
         (lambda t: t.replace("Timecode", "Time"), "header"),
         (lambda t: t.rsplit(",", 2)[0] + "\n", "values, the header"),
         (lambda t: t.replace("00:00:00:01.000", "00:00:00:00.000"), "does not advance"),
+        (lambda t: t.replace("00:00:00:02.000", "99:00:00:02.000"), "jumps by 356400 s"),
         (lambda t: t.split("\n")[0] + "\n", "no frames"),
         (lambda t: "", "empty"),
     ],
@@ -135,3 +136,22 @@ def test_absurdly_nested_json_is_refused_in_words(tmp_path):
     path.write_text("[" * 100_000)
     with pytest.raises(UnreadableMedia, match="not a motion file"):
         read_motion(path)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "json"])
+def test_damaged_files_are_refused_in_words(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"m.{suffix}"
+    write_motion(path, some_motion())
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(200):
+        spoilt = bytearray(whole)
+        spoilt[int(rng.integers(len(whole)))] = int(rng.integers(256))
+        spoilt[int(rng.integers(300))] = int(rng.integers(256))
+        path.write_bytes(spoilt)
+        try:
+            read_motion(path)
+        except InputError:
+            refused += 1
+    assert refused > 50

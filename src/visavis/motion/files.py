@@ -12,7 +12,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ EYE_RANGE_RAD = 0.61
 """Turn of the eye at an eyeLook coefficient of 1 in Live Link Face recordings."""
 
 MAX_FPS = 240
+LONGEST_GAP_S = 60
+"""A longer pause between two frames is a damaged time code, not dropped frames."""
 _RATES = (24, 25, 30, 50, 60, 100, 120, 240)
 _OURS = {name[0].upper() + name[1:]: name for name in ARKIT_NAMES}
 _FORMAT = "visavis-motion"
@@ -75,8 +79,9 @@ def check_motion_name(path: Path | str) -> None:
 
 
 _DAMAGED = (
-    ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile, EOFError, OSError,
-)  # fmt: skip
+    ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, EOFError, OSError, csv.Error,
+    MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+)  # fmt: skip  # what csv, json and NumPy raise on damaged files
 
 
 def read_motion(path: Path | str) -> Motion:
@@ -181,21 +186,34 @@ def _table(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
 
 
 def _clock(codes: list[str]) -> tuple[FloatArray, int]:
-    """Return the second of each time code and the rate of the recording.
+    """Return the second (t,) float64 of each time code and the rate of the recording.
 
     The frame field counts at the camera's rate, even where the recording keeps every other frame.
     """
     parts = np.array([[float(x) for x in code.split(":")] for code in codes]).reshape(-1, 4)
-    highest = parts[:, 3].max(initial=0.0)
-    base = next((r for r in _RATES if highest < r), MAX_FPS)
-    if len(np.unique(parts[:, 2])) < 2:  # under a second: the rate does not show
-        base = MOTION_FPS if highest < MOTION_FPS else base
-    seconds = parts[:, :3] @ np.array([3600.0, 60.0, 1.0]) + parts[:, 3] / base
+    whole, count = parts[:, :3] @ np.array([3600.0, 60.0, 1.0]), parts[:, 3]
+    base = _camera_rate(whole, count)
+    seconds = whole + count / base
     steps = np.diff(seconds)
     if len(steps) and steps.min() <= 0:
         raise InputError(f"the time code of frame {int(np.argmin(steps)) + 1} does not advance.")
+    if len(steps) and steps.max() > LONGEST_GAP_S:
+        raise InputError(
+            f"the time code of frame {int(np.argmax(steps)) + 1} jumps by {steps.max():.0f} s; "
+            f"gaps up to {LONGEST_GAP_S} s are filled."
+        )
     fps = round(1.0 / float(np.median(steps))) if len(steps) else base
-    return (seconds - seconds[:1]).astype(np.float32), fps
+    return seconds - seconds[:1], fps
+
+
+def _camera_rate(whole: FloatArray, count: FloatArray) -> int:
+    """Return the rate at which the frame fields ``count`` (t,) rise in the seconds ``whole``."""
+    highest = int(count.max(initial=0.0))
+    usual = next((r for r in _RATES if highest < r), MAX_FPS)
+    if len(np.unique(whole)) < 2:  # under a second: the rate does not show
+        return MOTION_FPS if highest < MOTION_FPS else usual
+    is_gapless = (np.diff(whole * (highest + 1) + count) == 1).all()
+    return highest + 1 if is_gapless else usual
 
 
 def _even(values: FloatArray, seconds: FloatArray, fps: int) -> Motion:
