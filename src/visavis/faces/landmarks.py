@@ -58,7 +58,7 @@ def refine(image: ImageArray, face: FaceLandmarks) -> FaceLandmarks:
 def track(image: ImageArray, previous: FaceLandmarks | None) -> FaceLandmarks | None:
     """Return the landmarks in the next frame of a video, or None when no face is in sight."""
     if previous is not None:
-        face = _settle(image, upright_crop(previous.points, SIDE_CM, SIZE), 2)
+        face = _settle(image, upright_crop(previous.points, SIDE_CM, SIZE), 4)
         if face.presence >= PRESENT:
             return face
     for box in detect(image)[:2]:
