@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from visavis.errors import InputError, NoFaceFound
+from visavis.faces import topology
 from visavis.faces.inspect import inspect_picture
 from visavis.faces.measure import interocular
 from visavis.faces.portrait import find_faces, left_to_right, make_portrait
@@ -49,6 +50,17 @@ def test_faces_are_counted_from_the_left(pair: np.ndarray) -> None:
     for number in (0, 3, -1):
         with pytest.raises(InputError, match="left to right"):
             make_portrait(pair, number)
+
+
+@pytest.mark.parametrize(
+    ("ring", "word"), [(topology.LIPS_OUTER, "mouth"), (topology.LEFT_EYE, "eye")]
+)
+def test_a_covered_part_is_named(picture: np.ndarray, ring: tuple[int, ...], word: str) -> None:
+    covered = picture.copy()
+    part = make_portrait(picture).landmarks[list(ring), :2]
+    size = (part.max(0) - part.min(0)) * 2 + 25
+    cv2.ellipse(covered, (part.mean(0).tolist(), size.tolist(), 10.0), (25, 20, 20), -1)
+    assert any(word in w for w in make_portrait(covered).warnings)
 
 
 def test_no_face_names_the_remedy() -> None:

@@ -34,10 +34,13 @@ class FaceLandmarks:
     """One face: ``points`` (478, 3) float32 and ``presence`` in [0, 1].
 
     x right and y down are pixels of the picture; z, in the same unit, grows towards the back.
+    ``doubt`` (478,), known after `refine`, says by how many pixels a point differs between crops:
+    it is large where something covers the face.
     """
 
     points: FloatArray
     presence: float
+    doubt: FloatArray | None = None
 
 
 def locate(image: ImageArray, box: FaceBox, passes: int = 3) -> FaceLandmarks:
@@ -51,8 +54,10 @@ def refine(image: ImageArray, face: FaceLandmarks) -> FaceLandmarks:
     base = upright_crop(face.points, SIDE_CM, SIZE)
     crops = [_moved(base, *view) for view in VIEWS]
     seen = _run(image, crops) + _run(image, crops, is_mirrored=True)
-    points = np.mean([f.points for f in seen], 0).astype(np.float32)
-    return FaceLandmarks(points, float(np.mean([f.presence for f in seen])))
+    every = np.stack([f.points for f in seen])
+    points = every.mean(0).astype(np.float32)
+    doubt = np.linalg.norm((every - points)[..., :2], axis=2).mean(0).astype(np.float32)
+    return FaceLandmarks(points, float(np.mean([f.presence for f in seen])), doubt)
 
 
 def track(image: ImageArray, previous: FaceLandmarks | None) -> FaceLandmarks | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visavis.errors import InputError, NoFaceFound
+from visavis.faces import topology
 from visavis.faces.crop import FACE_CM, frontal_fit
 from visavis.faces.detect import FaceBox, detect
 from visavis.faces.landmarks import PRESENT, FaceLandmarks, locate, refine
@@ -19,7 +20,13 @@ SMALLEST_PX = 24.0
 TURNED_DEG, TURNED_MOST_DEG = (20.0, 25.0), (35.0, 45.0)
 """Pitch and yaw beyond which the result suffers, and beyond which it is refused."""
 CLEAR = 0.85
-"""Presence below which something probably covers the face."""
+"""Presence below which something is wrong with the face as a whole."""
+MOUTH_DOUBT, EYE_DOUBT = 0.0095, 0.007
+"""Doubt of the landmarks, in inter-ocular distances, from which a part is taken to be covered.
+
+Measured on 40 portraits, clean and with a blob over the part: lips 0.0043 at the 95th percentile
+against 0.0127 at the 5th, an eye 0.0040 against 0.0065.
+"""
 MOST_FACES = 12
 
 
@@ -106,12 +113,27 @@ def _doubts(landmarks: FaceLandmarks, apart: float, pitch: float, yaw: float) ->
         found.append(f"The face is small (eyes {apart:.0f} pixels apart): the video will be soft.")
     if abs(pitch) > TURNED_DEG[0] or abs(yaw) > TURNED_DEG[1]:
         found.append(f"The face is turned ({_turn(pitch, yaw)}): a frontal photo looks better.")
-    if landmarks.presence < CLEAR:
-        found.append("The face may be partly covered or cut off: a free view looks better.")
+    found += _covers(landmarks, apart)
     if mouth_opening(points) > 0.12:
         found.append("The mouth is open: a photo with closed lips looks better.")
     if max(eye_opening(points)) < 0.12:
         found.append("The eyes are closed: a photo with open eyes looks better.")
+    return found
+
+
+def _covers(landmarks: FaceLandmarks, apart: float) -> list[str]:
+    """Return the warnings about parts that something covers."""
+    if landmarks.presence < CLEAR:
+        return ["The face may be partly covered or cut off: a free view looks better."]
+    if landmarks.doubt is None:
+        return []
+    doubt, found = landmarks.doubt / apart, []
+    if doubt[list(topology.LIPS_OUTER + topology.LIPS_INNER)].mean() > MOUTH_DOUBT:
+        found.append("The mouth seems to be covered: a photo that shows it looks better.")
+    sides = (topology.LEFT_EYE + topology.LEFT_IRIS, topology.RIGHT_EYE + topology.RIGHT_IRIS)
+    eyes = [doubt[list(side)].mean() for side in sides]
+    if max(eyes) > EYE_DOUBT:
+        found.append("Something seems to cover an eye, like dark glasses, hair or a hand.")
     return found
 
 
