@@ -144,6 +144,8 @@ def test_impossible_options_are_refused_in_words(
 ) -> None:
     with pytest.raises(InputError, match=message):
         visavis.animate(portrait, sound, tmp_path / "a.mp4", **options)
+    with pytest.raises(InputError, match=message):
+        next(visavis.frames(portrait, sound, **options))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,6 +155,8 @@ def test_impossible_options_are_refused_in_words(
         ((np.zeros(0, np.float32), 16_000), InputError),
         ((np.zeros((4, 9, 2), np.float32), 16_000), InputError),
         ((np.zeros(16, np.float32), 100), InputError),
+        ((np.zeros(16, np.int16), 16_000), InputError),
+        ((np.zeros(1, np.float32), 48_000), OutputError),
         ("missing.wav", UnreadableMedia),
         (None, InputError),
     ],
@@ -160,8 +164,9 @@ def test_impossible_options_are_refused_in_words(
 def test_impossible_sounds_are_refused(
     portrait: Portrait, tmp_path: Path, audio: object, error: type[Exception]
 ) -> None:
+    curves = tmp_path / "a.csv"
     with pytest.raises(error):
-        visavis.animate(portrait, audio, tmp_path / "a.mp4", size=SIZE)  # type: ignore[arg-type]
+        visavis.animate(portrait, audio, tmp_path / "a.mp4", size=SIZE, motion_out=curves)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -144,4 +144,7 @@ def test_bench_ends_in_a_line_of_json(tmp_path: Path) -> None:
     assert {"features", "motion", "render", "encode"} <= set(figures["stages_ms"])
     assert (figures["size"], figures["frames"]) == (128, 50)
     assert figures["cpu_threads"] >= 1
+    odd = visavis("bench", "--size", "129", folder=tmp_path)
+    assert odd.returncode == 1
+    assert "Use 130" in odd.stderr
     assert left(tmp_path) == []

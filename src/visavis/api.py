@@ -144,6 +144,7 @@ def frames(
     crop: bool = True,
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
+    check_whole("seed", seed, 0, 2**63 - 1)
     animator = load(fps=fps)
     prepared = animator.prepare(*_framed(open_portrait(portrait), size, crop))
     with _sound_file(audio) as sound, _scene(animator, prepared, sound, None, None, seed) as scene:
@@ -181,7 +182,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
         motion_out: where to write the motion as well.
-        progress: called after each piece of about 0.2 s.
+        progress: called after each frame.
 
     Raises:
         InputError: an argument cannot be used; NoFaceFound and UnreadableMedia are among these.
@@ -202,7 +203,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         scene = stack.enter_context(_scene(animator, prepared, sound, trim, motion, seed))
         writer = stack.enter_context(open_writer(out, prepared.size, fps, sound, trim))
         played = _written(scene, writer, watch, progress, keep=curves is not None)
-        if curves is not None:
+        if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
     warnings = (*opened.warnings, *scene.warnings)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
@@ -278,14 +279,19 @@ def _written(
 def _framed(portrait: Portrait, size: int | None, crop: bool) -> tuple[Portrait, tuple[int, int]]:
     """Return the part of ``portrait`` to show and its (width, height) in pixels."""
     if size is not None:
-        check_whole("size", size, 64, 4096)
-        if size % 2:
-            raise InputError(f"size {size} is odd; video needs even sides. Use {size + 1}.")
+        check_size(size)
     if crop:
         side = size or CROP_SIZE
         return cut(portrait, head_and_shoulders(portrait)), (side, side)
     height, width = portrait.image.shape[:2]
     return portrait, fitted(width, height, size or LONGEST)
+
+
+def check_size(size: int) -> None:
+    """Refuse anything but an even number from 64 to 4096."""
+    check_whole("size", size, 64, 4096)
+    if size % 2:
+        raise InputError(f"size {size} is odd; video needs even sides. Use {size + 1}.")
 
 
 def check_whole(name: str, value: int, low: int, high: int) -> None:
@@ -300,11 +306,13 @@ def _sound_file(sound: Sound | None) -> Iterator[Path | None]:
     if not isinstance(sound, tuple):
         yield None if sound is None else Path(sound)
         return
-    samples, rate = np.atleast_2d(np.asarray(sound[0], np.float32).T).T, sound[1]
-    if samples.ndim != 2 or not 1 <= samples.shape[1] <= 8 or not len(samples):
+    given, rate = np.asarray(sound[0]), sound[1]
+    samples = np.atleast_2d(given.T).T
+    is_float = np.issubdtype(given.dtype, np.floating)
+    if not is_float or samples.ndim != 2 or not 1 <= samples.shape[1] <= 8 or not len(samples):
         raise InputError(
-            f"The sound is an array of shape {np.shape(sound[0])}. "
-            "Give (samples, rate) with samples (n,) or (n, channels), n > 0."
+            f"The sound is an array of {given.dtype} with shape {given.shape}. Give (samples, rate)"
+            " with samples (n,) or (n, channels), n > 0, floats in [-1, 1] (16-bit ones / 32768)."
         )
     check_whole("rate", rate, 8_000, 192_000)
     levels = np.round(np.clip(np.nan_to_num(samples), -1, 1) * 32_767).astype("<i2")

@@ -3,9 +3,8 @@
 What is counted:
 
 - *throughput*: a WAV file is decoded, heard, moved, drawn, encoded (H.264 + AAC) and closed, as
-  ``visavis animate`` does; opening the portrait is stated apart as ``prepare_ms``. ``stages_ms``
-  is milliseconds per frame spent inside each stage by the calling thread; the encoder's own threads
-  work beside it.
+  ``visavis animate`` does; ``open_portrait_ms`` is stated apart. ``stages_ms`` is milliseconds per
+  frame spent inside each stage by the calling thread; the encoder's own threads work beside it.
 - *first frame*: speech is pushed live, 40 ms at a time, into a fresh session. The clock runs from
   the arrival of the last sample that the first frame needs to that frame's encoded packet (H.264,
   no delay). The samples themselves take ``look_ahead_ms`` to arrive: that is not computing time.
@@ -31,6 +30,7 @@ from visavis.api import (
     DEMO_PORTRAIT,
     DEMO_SPEECH,
     PIECE,
+    check_size,
     check_whole,
     load,
     open_portrait,
@@ -235,15 +235,13 @@ def measure(
     Raises:
         InputError: a figure asked for is out of range.
     """
-    check_whole("size", size, 64, 4096)
+    check_size(size)
     check_whole("seconds", seconds, 1, 3600)
     check_whole("starts", starts, 1, 1000)
     animator = load(fps=fps)
     watch = Stopwatch()
     _demo()
     open_ms = watch.elapsed_s() * 1000
-    watch = Stopwatch()
-    animator.prepare(_demo(), (size, size))
     delays = _first_frames(animator, size, starts)
     watch = Stopwatch()
     run = _throughput(_timed(watch, fps), watch, size, seconds)
