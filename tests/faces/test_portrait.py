@@ -35,6 +35,17 @@ def test_good_portrait_has_no_warning(picture: np.ndarray) -> None:
     assert np.abs(portrait.rotation).max() < 12
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photograph_on_its_side_is_set_upright(picture: np.ndarray, quarters: int) -> None:
+    wide = np.pad(picture, ((0, 0), (40, 90), (0, 0)), mode="edge")
+    upright = make_portrait(wide)
+    portrait = make_portrait(np.ascontiguousarray(np.rot90(wide, quarters)))
+    assert np.array_equal(portrait.image, wide)
+    assert np.abs(portrait.landmarks - upright.landmarks).max() < 3
+    assert len(portrait.warnings) == 1
+    assert "turned by" in portrait.warnings[0]
+
+
 def test_of_two_faces_the_larger_is_taken_with_a_word(pair: np.ndarray) -> None:
     faces = left_to_right(find_faces(pair))
     assert len(faces) == 2
@@ -53,12 +64,15 @@ def test_faces_are_counted_from_the_left(pair: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ring", "word"), [(topology.LIPS_OUTER, "mouth"), (topology.LEFT_EYE, "eye")]
+    ("ring", "grow", "word"),
+    [(topology.LIPS_OUTER, 1.5, "mouth"), (topology.LEFT_EYE, 2.0, "eye")],
 )
-def test_a_covered_part_is_named(picture: np.ndarray, ring: tuple[int, ...], word: str) -> None:
+def test_a_covered_part_is_named(
+    picture: np.ndarray, ring: tuple[int, ...], grow: float, word: str
+) -> None:
     covered = picture.copy()
     part = make_portrait(picture).landmarks[list(ring), :2]
-    size = (part.max(0) - part.min(0)) * 2 + 25
+    size = (part.max(0) - part.min(0)) * grow + 25
     cv2.ellipse(covered, (part.mean(0).tolist(), size.tolist(), 10.0), (25, 20, 20), -1)
     assert any(word in w for w in make_portrait(covered).warnings)
 

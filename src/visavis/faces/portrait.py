@@ -74,14 +74,31 @@ def make_portrait(image: ImageArray, face: int | None = None) -> Portrait:
     if not faces:
         raise NoFaceFound(
             f"No face found in a picture of {image.shape[1]}x{image.shape[0]} pixels. Give a photo "
-            "of one person, seen from the front, upright and well lit."
+            "of one person, seen from the front, uncovered and well lit."
         )
     chosen = choose(faces, face)
-    landmarks = refine(image, chosen.landmarks)
+    image, found, turned = _upright(image, chosen.landmarks)
+    landmarks = refine(image, found)
     rotation = np.array(head_rotation(landmarks.points), np.float32)
-    warnings = (*_count_warning(faces, chosen, face), *verdict(landmarks))
+    warnings = (*_count_warning(faces, chosen, face), *turned, *verdict(landmarks))
     person, head = mattes(image, landmarks.points)
     return Portrait(image, landmarks.points, person, head, rotation, warnings)
+
+
+def _upright(
+    image: ImageArray, face: FaceLandmarks
+) -> tuple[ImageArray, FaceLandmarks, tuple[str, ...]]:
+    """Return picture and face turned by quarters until the face stands, and a warning if so."""
+    quarters = round(head_rotation(face.points)[2] / 90) % 4
+    points = face.points
+    for _ in range(quarters):
+        x, y, z = points.T
+        points = np.stack([y, image.shape[1] - x, z], axis=1)
+        image = np.ascontiguousarray(np.rot90(image))
+    if not quarters:
+        return image, face, ()
+    words = f"The photograph was turned by {min(quarters, 4 - quarters) * 90} degrees: the face lay"
+    return image, FaceLandmarks(points, face.presence), (f"{words} on its side or upside down.",)
 
 
 def verdict(landmarks: FaceLandmarks) -> tuple[str, ...]:
