@@ -93,6 +93,8 @@ class Detector:
             return degrade(self._no_face(row, rng), rng), _target([])
         view, face = self._one_face(row, rng)
         faces = [face]
+        if choice > 0.75:
+            self._cover(view, face, rng)
         if choice < 0.2:
             self._paste_second(view, faces, rng)
         return degrade(view, rng), _target(faces)
@@ -115,13 +117,26 @@ class Detector:
             k = 0.5 if scale > 0.3 else 0.25
             frame = cv2.resize(frame, None, fx=k, fy=k, interpolation=cv2.INTER_AREA)
             move[:, :2] /= k
-        border = int(rng.choice([cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT]))
-        if border == cv2.BORDER_REFLECT and side < SIZE * 0.5:
-            border = cv2.BORDER_REPLICATE  # a reflection would show faces without a target
+        border = int(rng.choice([cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE]))
         fill = tuple(int(v) for v in rng.integers(0, 256, 3))
         view = cv2.warpAffine(frame, move, (SIZE, SIZE), borderMode=border, borderValue=fill)
         angle = (flip * face[3] + roll + 180) % 360 - 180
         return np.asarray(view, np.uint8), np.array([*goal, side, angle], np.float32)
+
+    def _cover(self, view: ImageArray, face: FloatArray, rng: np.random.Generator) -> None:
+        """Put a mask, a hand or a bar, as a patch of one colour, over a part of the face."""
+        side = float(face[2])
+        middle = face[:2] + rng.uniform(-0.35, 0.35, 2) * side
+        size = rng.uniform(0.15, 0.6, 2) * side
+        box = (middle.tolist(), size.tolist(), float(rng.uniform(0, 180)))
+        colour = rng.integers(0, 256, 3)
+        if rng.random() < 0.4:
+            j, i = np.clip(face[1::-1] + 0.2 * side, 0, SIZE - 1).astype(int)
+            colour = view[j, i]
+        if rng.random() < 0.6:
+            cv2.ellipse(view, box, tuple(int(c) for c in colour), -1)
+        else:
+            cv2.fillConvexPoly(view, cv2.boxPoints(box).astype(np.int32), colour.tolist())
 
     def _paste_second(
         self, view: ImageArray, faces: list[FloatArray], rng: np.random.Generator
