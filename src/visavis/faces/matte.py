@@ -81,10 +81,12 @@ def matte_crop(points: FloatArray, side_cm: float, size: int) -> Crop:
 
 
 def _predict(image: ImageArray, crop: Crop) -> FloatArray:
-    """Return person and head (size, size, 2) in one crop."""
+    """Return person and head (size, size, 2) in one crop, seen straight and mirrored."""
     view = sample(image, crop).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
-    logits = packaged(NETWORK)({"image": np.ascontiguousarray(view)})[0][0]
-    return np.ascontiguousarray(1 / (1 + np.exp(-SHARPEN * logits.transpose(1, 2, 0))), np.float32)
+    straight = packaged(NETWORK)({"image": np.ascontiguousarray(view)})[0][0]
+    mirrored = packaged(NETWORK)({"image": np.ascontiguousarray(view[..., ::-1])})[0][0]
+    logits = (straight + mirrored[..., ::-1]).transpose(1, 2, 0) / 2
+    return np.ascontiguousarray(1 / (1 + np.exp(-SHARPEN * logits)), np.float32)
 
 
 def _window(size: int) -> FloatArray:
