@@ -1,10 +1,12 @@
 """The renderer on the embedded portrait: what must move, what must not, and that it repeats."""
 
+import cv2
 import numpy as np
 import pytest
 
-from visavis.render.head import make_head, rotation_matrix
+from visavis.render.head import Head, make_head
 from visavis.render.mesh_warp import MeshWarpRenderer, resized
+from visavis.render.solve import turn
 from visavis.types import ARKIT_NAMES, Motion
 
 SIZE = (256, 256)
@@ -103,23 +105,48 @@ def test_frames_have_the_size_asked_for(renderer, portrait, size):
     assert frame.dtype == np.uint8
 
 
+@pytest.fixture(scope="module")
+def head(portrait) -> Head:
+    return make_head(portrait)
+
+
+def moved(head, point, rotation=(0, 0, 0), shift=(0, 0), scale=1.0):
+    """How far a point of the photograph goes (right, down) in inter-ocular distances."""
+    back = head.backward(np.float32(rotation), np.float32(shift), scale)
+    fine = (head.nodes.shape[1] * 8, head.nodes.shape[0] * 8)
+    nodes, sources = (cv2.resize(x, fine) for x in (head.nodes, head.nodes + back))
+    at = np.linalg.norm(sources - point, axis=-1).argmin()
+    return (nodes.reshape(-1, 2)[at] - point) / head.unit
+
+
 @pytest.mark.parametrize(
     ("rotation", "axis", "sign"),
     [((0, 20, 0), 0, 1), ((15, 0, 0), 1, -1), ((0, -20, 0), 0, -1), ((-15, 0, 0), 1, 1)],
 )
-def test_the_nose_goes_where_the_head_turns(rotation, axis, sign):
-    nose = np.array([0, 0, -1], np.float32)  # towards the camera
-    assert sign * (rotation_matrix(np.array(rotation, np.float32)) @ nose)[axis] > 0.2
+def test_the_nose_goes_where_the_head_turns(head, portrait, rotation, axis, sign):
+    assert sign * moved(head, portrait.landmarks[4, :2], rotation)[axis] > 0.2
 
 
-def test_roll_tilts_clockwise_for_the_viewer():
-    crown = np.array([0, -1, 0], np.float32)
-    assert (rotation_matrix(np.array([0, 0, 15], np.float32)) @ crown)[0] > 0.2
+def test_roll_tilts_clockwise_for_the_viewer(head, portrait):
+    assert moved(head, portrait.landmarks[10, :2], (0, 0, 15))[0] > 0.2
 
 
-def test_the_shoulders_do_not_turn(portrait):
-    head = make_head(portrait)
-    h, w = portrait.image.shape[:2]
+def test_shift_is_in_interocular_distances_and_scale_is_a_factor(head, portrait):
+    nose, brow = portrait.landmarks[[4, 10], :2]
+    assert np.allclose(moved(head, nose, shift=(0.3, -0.2)), (0.3, -0.2), atol=0.03)
+    apart = (moved(head, nose, scale=1.1) - moved(head, brow, scale=1.1)) * head.unit
+    assert np.allclose(apart, 0.1 * (nose - brow), atol=0.03 * head.unit)
+
+
+def test_the_head_turns_as_one_about_its_pivot(head, portrait):
+    turned = (10, 15, -8)
+    for point in portrait.landmarks[[4, 33, 263, 1, 168]]:
+        there = (point - head.pivot) @ turn(*turned)[:2].T + head.pivot[:2]
+        went = moved(head, point[:2], turned) * head.unit
+        assert np.abs(went - (there - point[:2])).max() < 0.06 * head.unit
+
+
+def test_the_shoulders_do_not_turn(head, portrait):
     chin = portrait.landmarks[152, :2]
     forehead = portrait.landmarks[10, :2]
     assert head.weight[int(forehead[1] / head.step), int(forehead[0] / head.step)] > 0.8

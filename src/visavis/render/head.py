@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from visavis.render.geometry import Box, fill_outside, grid, invert_field, smoothstep
+from visavis.render.solve import turn
 from visavis.render.topology import CHIN_TIP, FACE_OVAL, FOREHEAD
 from visavis.types import FloatArray, Portrait
 
@@ -36,7 +37,6 @@ class Head:
     weight: FloatArray
     pivot: FloatArray
     step: int
-    size: tuple[int, int]
     unit: float
 
     def backward(self, rotation: FloatArray, shift: FloatArray, scale: float) -> FloatArray:
@@ -45,21 +45,9 @@ class Head:
         ``rotation`` (3,) pitch, yaw, roll in degrees; ``shift`` (2,) in inter-ocular distances.
         """
         flat = np.concatenate([self.nodes, self.depth[..., None]], -1) - self.pivot
-        turned = flat @ rotation_matrix(rotation)[:2].T * scale + self.pivot[:2]
+        turned = flat @ turn(*rotation)[:2].T * scale + self.pivot[:2]
         forward = (turned + shift * self.unit - self.nodes) * self.weight[..., None]
         return invert_field(forward.astype(np.float32), self.step)
-
-
-def rotation_matrix(rotation: FloatArray) -> FloatArray:
-    """Return the (3, 3) matrix of pitch, yaw, roll in degrees (signs as in ``types.Motion``)."""
-    pitch, yaw, roll = np.deg2rad(rotation)
-    cp, sp, cy, sy, cr, sr = (
-        np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll),
-    )  # fmt: skip
-    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
-    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return (about_z @ about_y @ about_x).astype(np.float32)
 
 
 def make_head(portrait: Portrait) -> Head:
@@ -77,7 +65,7 @@ def make_head(portrait: Portrait) -> Head:
     pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * face_height], np.float32)
     eyes = points[[468, 473], :2]
     unit = float(np.linalg.norm(eyes[1] - eyes[0]))
-    return Head(nodes, depth, weight, pivot, step, (w, h), unit)
+    return Head(nodes, depth, weight, pivot, step, unit)
 
 
 def _skull_depth(points: FloatArray, nodes: FloatArray, face_height: float) -> FloatArray:
@@ -105,11 +93,8 @@ def _head_weight(
     portrait: Portrait, nodes: FloatArray, face_height: float, down: FloatArray
 ) -> FloatArray:
     """Return (r, c): 1 where the picture moves with the head, 0 where it stands still."""
-    h, w = portrait.image.shape[:2]
-    rows, columns = nodes.shape[:2]
-    at = nodes.copy()
     head = cv2.remap(
-        portrait.head_matte, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        portrait.head_matte, nodes, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     mask = (head > 0.5).astype(np.uint8)
     step = float(nodes[0, 1, 0] - nodes[0, 0, 0])

@@ -18,7 +18,7 @@ from visavis.render.eyes import Eye, make_eye
 from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
 from visavis.render.head import Head, make_head
 from visavis.render.mouth import Mouth, make_mouth, parted_lips_painted_over
-from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig, place
+from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig
 from visavis.render.topology import (
     CHIN_TIP,
     FACE_OVAL,
@@ -174,7 +174,7 @@ def _make_mesh(
 
 def _expression_points(rig: PortraitRig, coefficients: FloatArray) -> FloatArray:
     """Return the landmarks (478, 2) px under ``coefficients`` (52,), in the portrait's own pose."""
-    return place(rig, express(rig, coefficients), Motion.rest(1))[:, :2]
+    return rig.pose.project(express(rig, coefficients))[:, :2]
 
 
 def _expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:

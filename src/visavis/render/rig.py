@@ -1,11 +1,10 @@
-"""The rig: 52 ARKit shapes on the 478-point mesh, fitted to one portrait and posed by a motion.
+"""The rig: 52 ARKit shapes on the 478-point mesh, fitted to one portrait.
 
 Head space: x to the viewer's right, y down, z away from the viewer, unit about 1 cm (eye centres
 6.36 apart). The asset is made by ``recipes/make_rig.py`` from ICT-FaceKit (Li et al. 2020, MIT).
 
 Use: ``rig = load_rig()``, ``face = fit_portrait(rig, landmarks)``, then per frame
-``pose_points(face, motion)``, or in two steps ``express`` (head space) and ``place`` (pixels), the
-second also for geometry of your own such as teeth.
+``face.pose.project(express(face, coefficients))``. Turning the head is render/head.py's business.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from visavis.render.solve import (
     make_prior,
     turn,
 )
-from visavis.types import ARKIT_NAMES, FloatArray, Motion
+from visavis.types import ARKIT_NAMES, FloatArray
 
 IntArray = NDArray[np.int32]
 
@@ -44,7 +43,6 @@ _CHAINS = (
     "lips_lower", "eye_right_upper", "eye_right_lower", "eye_left_upper", "eye_left_lower",
     "iris_right", "iris_left", "brow_right", "brow_left", "face_oval",
 )  # fmt: skip
-_PIVOT = (0.0, 4.5, 8.0)  # where a head turns on its neck: below the ears
 _LOOK = (30.0, 25.0)  # degrees of an eye at coefficient 1, sideways and up or down
 _REST_OPENING = 0.15  # eyes narrower than this part of their width are taken for closing
 _UPPER_SHARE = (0.5, 0.9, 0.9)
@@ -90,9 +88,7 @@ class Rig:
     ``mouth_triangles`` and ``eye_triangles`` fill the openings between the inner lips and between
     the lids. ``mirror`` (478,) is each point's twin. ``contours``: index lists, each from the
     viewer's left to right (``face_oval`` clockwise from the top). ``eyeballs`` (2, 3) centres, the
-    person's right eye first. ``jaw_weight`` (478,): 1 on the mandible, 0 on the skull;
-    ``jaw_hinge`` (3,) on the horizontal axis through both joints. ``contacts``: lips, right lids,
-    left lids.
+    person's right eye first. ``contacts``: lips, right lids, left lids.
     """
 
     neutral: FloatArray
@@ -106,8 +102,6 @@ class Rig:
     contours: Mapping[str, IntArray]
     eyeballs: FloatArray
     eyeball_radius: float
-    jaw_weight: FloatArray
-    jaw_hinge: FloatArray
     contacts: tuple[Contact, ...]
     prior: Prior
 
@@ -120,8 +114,7 @@ class PortraitRig:
     portrait. ``basis`` (52, 478, 3) fits this face, ``track_gain`` (52, 1434) and
     ``track_gram`` (52, 52) are its least squares for ``solve``.
     ``source_coefficients`` (52,) is the expression found in the photograph, ``source`` (478, 3) the
-    photographed points in head space. ``pose`` is the portrait's own; ``eyeballs`` (2, 3);
-    ``pivot`` (3,) where the head turns; ``interocular`` pixels between the eyes from the front.
+    photographed points in head space. ``pose`` is the portrait's own; ``eyeballs`` (2, 3).
     """
 
     rig: Rig
@@ -133,8 +126,6 @@ class PortraitRig:
     source: FloatArray
     pose: Pose
     eyeballs: FloatArray
-    pivot: FloatArray
-    interocular: float
 
 
 @cache
@@ -175,8 +166,6 @@ def read_rig(path: Path) -> Rig:
             contours=contours,
             eyeballs=data["eyeballs"],
             eyeball_radius=float(data["eyeball_radius"]),
-            jaw_weight=data["jaw_weight"],
-            jaw_hinge=data["jaw_hinge"],
             contacts=contacts,
             prior=make_prior(photo, identity, contacts[0].upper, contacts[0].lower),
         )
@@ -195,20 +184,6 @@ def express(face: PortraitRig, coefficients: FloatArray) -> FloatArray:
     for contact in face.rig.contacts:
         points += _separate(contact, points)
     return points
-
-
-def place(face: PortraitRig, points: FloatArray, motion: Motion) -> FloatArray:
-    """Return head-space ``points`` (n, 3) in pixels (n, 3) under the head pose of one frame."""
-    head = turn(*motion.rotation[0]) @ face.pose.rotation
-    moved = (points - face.pivot) @ (face.pose.scale * float(motion.scale[0]) * head).T
-    moved += face.pose.project(face.pivot[None])
-    moved[:, :2] += motion.translation[0] * face.interocular
-    return moved.astype(np.float32)
-
-
-def pose_points(face: PortraitRig, motion: Motion) -> FloatArray:
-    """Return the mesh (478, 3) in pixels of the portrait for the single frame in ``motion``."""
-    return place(face, express(face, motion.coefficients[0]), motion)
 
 
 def _separate(contact: Contact, points: FloatArray) -> FloatArray:
@@ -264,8 +239,6 @@ def fit_portrait(rig: Rig, points: FloatArray) -> PortraitRig:
         source=source,
         pose=pose,
         eyeballs=eyeballs,
-        pivot=np.array(_PIVOT, np.float32),
-        interocular=float(np.linalg.norm(eyeballs[1] - eyeballs[0])) * pose.scale,
     )
 
 
