@@ -165,6 +165,7 @@ def pooled(results: list[Evaluation]) -> dict[str, float | int | None]:
         "rest_after_silence_ms": mean(rests),
         "rest_after_silence_ms_p95": float(np.percentile(rests, 95)) if rests else None,
         "rest_within_200_ms": mean([float(t <= 200) for t in rests]),
+        "blink_depth": mean([b.depth for r in results for b in r.blinks]),
         "blinks_per_min": sum(len(r.blinks) for r in results) / minutes,
     }
     for key in ("false_closures", "mouth_speed_in_silence", "head_jitter", "identity_distance",

@@ -48,6 +48,7 @@ def test_blinks_are_short_and_deep() -> None:
     eyes[700:800] = 0.05  # eyes closed for a second
     found = motion.blinks(curves(1000, eyes=eyes))
     assert [(b.start, b.end) for b in found] == [(100, 120)]
+    assert found[0].depth == pytest.approx(1 - 0.05 / 0.3)
 
 
 def test_range_of_the_head() -> None:

@@ -175,12 +175,11 @@ def _judged(
         "av_offset_ms": shift.ms if shift.correlation >= lips.SURE else None,
         "av_correlation": shift.correlation,
         "mouth_speed_in_silence": motion.mouth_speed_in_silence(curves, heard),
-        "rest_after_silence_ms": float(np.median(rests)) if rests else None,
+        "rest_after_silence_ms": _median(rests),
         "head_jitter": motion.head_jitter(curves),
         "blinks_per_min": len(blinked) / minutes,
-        "blink_ms": float(np.median([10 * (b.end - b.start) for b in blinked]))
-        if blinked
-        else None,
+        "blink_ms": _median([10.0 * (b.end - b.start) for b in blinked]),
+        "blink_depth": _median([b.depth for b in blinked]),
         "head_range_deg": motion.head_range_deg(curves),
         **_fidelity(seen, source, net),
         "face_seen": float(seen.track.seen.mean()),
@@ -194,6 +193,11 @@ def _judged(
     return Evaluation(
         rounded, every, curves, heard, tuple(closed), tuple(opened), tuple(blinked), seen.track
     )
+
+
+def _median(values: list[float]) -> float | None:
+    """Return the median, or None of nothing."""
+    return float(np.median(values)) if values else None
 
 
 def _fidelity(
