@@ -97,7 +97,7 @@ def blinks(curves: Curves) -> list[Blink]:
     """Return the blinks: the lids fall below 0.65 of the open eye's height for 50 to 600 ms.
 
     The open height is the 75th percentile of the video; the length is that below 0.8 of it. On four
-    real clips this finds the 17 blinks that the eye sees, by MediaPipe's landmarks and by our own.
+    real clips this finds the same 17 blinks by MediaPipe's landmarks and by our own.
     A person blinks 10 to 30 times a minute, for 100 to 400 ms.
     """
     height = float(np.percentile(curves.eyes[curves.seen], 75))
