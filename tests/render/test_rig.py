@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from visavis.faces.topology import OVAL
+from visavis.render import topology
 from visavis.render.rig import (
     PortraitRig,
     express,
@@ -56,6 +58,17 @@ def test_basis_is_mirror_symmetric() -> None:
         twin = name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")
         mirrored = rig.basis[K[twin]][rig.mirror] * [-1, 1, 1]
         assert_allclose(rig.basis[k], mirrored, atol=2e-3, err_msg=name)
+
+
+def test_contours_are_those_of_the_topology() -> None:
+    contours = load_rig().contours
+    for side in ("right", "left"):
+        for edge in ("upper", "lower"):
+            name = f"{side}_eye_{edge}".upper()
+            assert tuple(contours[f"eye_{side}_{edge}"]) == getattr(topology, name)
+    assert tuple(contours["lips_upper_inner"]) == topology.INNER_UPPER_LIP
+    assert tuple(contours["lips_lower_inner"]) == topology.INNER_LOWER_LIP
+    assert tuple(contours["face_oval"]) == OVAL
 
 
 def test_every_shape_but_the_tongue_moves_something_within_reason() -> None:

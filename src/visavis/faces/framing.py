@@ -25,6 +25,14 @@ class Region:
     width: int
     height: int
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the rectangle."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
 
 def head_and_shoulders(portrait: Portrait) -> Region:
     """Return the square round head and shoulders, as large as the photograph allows."""
@@ -47,10 +55,7 @@ def _hair_top(portrait: Portrait) -> float:
 
 def cut(portrait: Portrait, region: Region) -> Portrait:
     """Return the part of ``portrait`` inside ``region``; landmarks move with it."""
-    part = (
-        slice(region.top, region.top + region.height),
-        slice(region.left, region.left + region.width),
-    )
+    part = region.slices
     shift = np.array([region.left, region.top, 0], np.float32)
     return replace(
         portrait,

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from visavis.faces.topology import CHIN, FOREHEAD, OVAL
 from visavis.render.geometry import Box, fill_outside, grid, invert_field, smoothstep
 from visavis.render.solve import turn
-from visavis.render.topology import CHIN_TIP, FACE_OVAL, FOREHEAD
+from visavis.render.topology import face_height
 from visavis.types import FloatArray, Portrait
 
 _PIVOT_DEPTH = 0.55  # of the face height, behind the nose: the top of the spine
@@ -56,19 +57,19 @@ def make_head(portrait: Portrait) -> Head:
     points = portrait.landmarks
     step = max(4, round(max(w, h) / 72))
     nodes = grid(Box(0, 0, w + step, h + step), step)
-    face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
-    down = (points[CHIN_TIP, :2] - points[FOREHEAD, :2]) / face_height
-    depth = _skull_depth(points, nodes, face_height)
-    weight = _head_weight(portrait, nodes, face_height, down)
-    pivot_xy = points[CHIN_TIP, :2] + _PIVOT_BELOW_CHIN * face_height * down
+    height = face_height(points)
+    down = (points[CHIN, :2] - points[FOREHEAD, :2]) / height
+    depth = _skull_depth(points, nodes, height)
+    weight = _head_weight(portrait, nodes, height, down)
+    pivot_xy = points[CHIN, :2] + _PIVOT_BELOW_CHIN * height * down
     nose_depth = float(points[:, 2].min())
-    pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * face_height], np.float32)
+    pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * height], np.float32)
     eyes = points[[468, 473], :2]
     unit = float(np.linalg.norm(eyes[1] - eyes[0]))
     return Head(nodes, depth, weight, pivot, step, unit)
 
 
-def _skull_depth(points: FloatArray, nodes: FloatArray, face_height: float) -> FloatArray:
+def _skull_depth(points: FloatArray, nodes: FloatArray, height: float) -> FloatArray:
     """Return depth (r, c) at ``nodes``: the landmarks' inside the face, a rounded skull outside."""
     rows, columns = nodes.shape[:2]
     step = float(nodes[0, 1, 0] - nodes[0, 0, 0])
@@ -80,17 +81,17 @@ def _skull_depth(points: FloatArray, nodes: FloatArray, face_height: float) -> F
     np.add.at(total, (at[inside, 1], at[inside, 0]), points[:468, 2][inside])
     mean = total / np.maximum(known, 1)
     face = fill_outside(mean[..., None], np.minimum(known, 1))[..., 0]
-    oval = np.round(points[list(FACE_OVAL), :2] / step).astype(np.int32)
+    oval = np.round(points[list(OVAL), :2] / step).astype(np.int32)
     mask = np.ones((rows, columns), np.uint8)
     cv2.fillPoly(mask, [oval], 0)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5) * step
-    reach = 0.5 * face_height
+    reach = 0.5 * height
     skull = face + _SKULL_SLOPE * reach * np.tanh(distance / reach)
-    return cv2.GaussianBlur(skull.astype(np.float32), (0, 0), max(0.04 * face_height / step, 1.0))
+    return cv2.GaussianBlur(skull.astype(np.float32), (0, 0), max(0.04 * height / step, 1.0))
 
 
 def _head_weight(
-    portrait: Portrait, nodes: FloatArray, face_height: float, down: FloatArray
+    portrait: Portrait, nodes: FloatArray, height: float, down: FloatArray
 ) -> FloatArray:
     """Return (r, c): 1 where the picture moves with the head, 0 where it stands still."""
     head = cv2.remap(
@@ -98,13 +99,13 @@ def _head_weight(
     )
     mask = (head > 0.5).astype(np.uint8)
     step = float(nodes[0, 1, 0] - nodes[0, 0, 0])
-    oval = np.round(portrait.landmarks[list(FACE_OVAL), :2] / step).astype(np.int32)
+    oval = np.round(portrait.landmarks[list(OVAL), :2] / step).astype(np.int32)
     cv2.fillPoly(mask, [oval], 1)
-    below_chin = (nodes - portrait.landmarks[CHIN_TIP, :2]) @ down / face_height
+    below_chin = (nodes - portrait.landmarks[CHIN, :2]) @ down / height
     mask[below_chin > 0.05] = 0
-    distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) * step / face_height
+    distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) * step / height
     weight = smoothstep(distance, _NECK_LENGTH, 0.0)
-    weight = cv2.GaussianBlur(weight, (0, 0), 0.06 * face_height / step)
+    weight = cv2.GaussianBlur(weight, (0, 0), 0.06 * height / step)
     return weight * _border_hold(portrait, nodes)
 
 

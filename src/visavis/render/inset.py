@@ -15,7 +15,7 @@ import numpy as np
 from visavis.faces.framing import Region, cut
 from visavis.render.base import Renderer
 from visavis.render.mesh_warp import resized
-from visavis.render.topology import CHIN_TIP, FOREHEAD
+from visavis.render.topology import face_height
 from visavis.types import ImageArray, Motion, Portrait
 
 REACH = 1.0
@@ -54,8 +54,7 @@ class InsetRenderer:
         if drawn.shape == appearance.still.shape:
             return drawn
         frame = appearance.still.copy()
-        rows = slice(region.top, region.top + region.height)
-        frame[rows, region.left : region.left + region.width] = drawn
+        frame[region.slices] = drawn
         return frame
 
 
@@ -63,7 +62,7 @@ def moving_region(portrait: Portrait) -> Region:
     """Return the rectangle that can move, or the whole picture if that is not much more."""
     height, width = portrait.image.shape[:2]
     points = portrait.landmarks[:, :2]
-    reach = REACH * float(np.linalg.norm(points[CHIN_TIP] - points[FOREHEAD]))
+    reach = REACH * face_height(points)
     rows, columns = (np.flatnonzero((portrait.head_matte > 0.5).any(axis)) for axis in (1, 0))
     low = np.minimum(points.min(0), (columns.min(initial=width), rows.min(initial=height)))
     high = np.maximum(points.max(0), (columns.max(initial=0), rows.max(initial=0)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from visavis.faces.topology import LEFT_IRIS, OVAL, RIGHT_IRIS
 from visavis.render.composite import Layers, make_layers, over
 from visavis.render.eyes import Eye, make_eye
 from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
@@ -20,15 +21,11 @@ from visavis.render.head import Head, make_head
 from visavis.render.mouth import Mouth, make_mouth, parted_lips_painted_over
 from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig
 from visavis.render.topology import (
-    CHIN_TIP,
-    FACE_OVAL,
-    FOREHEAD,
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
-    LEFT_IRIS,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
-    RIGHT_IRIS,
+    face_height,
 )
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
@@ -75,7 +72,6 @@ class MeshWarpRenderer:
         kept = np.array([name.startswith(_MOOD) for name in ARKIT_NAMES], np.float32)
         mood = self._mood * kept * rig.source_coefficients
         rest = _expression_points(rig, mood)
-        face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
         eyes = (
             make_eye(portrait.image, points, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS),
             make_eye(portrait.image, points, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_IRIS),
@@ -88,7 +84,7 @@ class MeshWarpRenderer:
             mesh=mesh,
             follow=follow,
             head=make_head(portrait),
-            layers=make_layers(portrait, face_height),
+            layers=make_layers(portrait, face_height(points)),
             eyes=eyes,
             mouth=make_mouth(portrait.image, points, rest),
             nodes=nodes,
@@ -144,17 +140,15 @@ def _make_mesh(
 
     The second value (k,) is how much each ring vertex follows its point of the face oval.
     """
-    oval = points[list(FACE_OVAL), :2]
+    oval = points[list(OVAL), :2]
     middle = oval.mean(0)
     outward = oval - middle
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    face_height = float(np.linalg.norm(points[CHIN_TIP, :2] - points[FOREHEAD, :2]))
-    rings = [oval + outward * reach * face_height for reach, _ in _RINGS]
+    height = face_height(points)
+    rings = [oval + outward * reach * height for reach, _ in _RINGS]
     source = np.concatenate([points[:, :2], *rings]).astype(np.float32)
-    n = len(FACE_OVAL)
-    circles = [np.array(FACE_OVAL)] + [
-        len(points) + i * n + np.arange(n) for i in range(len(_RINGS))
-    ]
+    n = len(OVAL)
+    circles = [np.array(OVAL)] + [len(points) + i * n + np.arange(n) for i in range(len(_RINGS))]
     quads = [
         np.stack([inner, np.roll(inner, -1), np.roll(outer, -1), outer], 1)
         for inner, outer in zip(circles[:-1], circles[1:], strict=True)
@@ -166,9 +160,9 @@ def _make_mesh(
     box = Box.around(source, 0, size)
     follow = np.repeat([follow for _, follow in _RINGS], n).astype(np.float32)
     ring = source[len(points) :]
-    to_edge = np.minimum(ring, np.array(size) - ring).min(1) / face_height
+    to_edge = np.minimum(ring, np.array(size) - ring).min(1) / height
     follow *= smoothstep(to_edge, 0.0, 0.08)  # nothing beyond the picture may be pulled into it
-    step = max(1, round(face_height / _MAP_ROWS))
+    step = max(1, round(height / _MAP_ROWS))
     return WarpMesh(source, triangles.astype(np.int32), sum(map(len, holes)), box, step), follow
 
 
@@ -181,7 +175,7 @@ def _expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:
     """Return the backward field of the moved landmarks ``points`` (478, 2) over the mesh box."""
     source = appearance.mesh.source
     moved = points - source[: len(points)]
-    oval = np.tile(moved[list(FACE_OVAL)], (len(_RINGS), 1))
+    oval = np.tile(moved[list(OVAL)], (len(_RINGS), 1))
     rings = source[len(points) :] + oval * appearance.follow[:, None]
     return appearance.mesh.backward(np.concatenate([points, rings]).astype(np.float32))
 

@@ -20,7 +20,7 @@ from visavis.render.geometry import (
     smooth_curve,
     smoothstep,
 )
-from visavis.render.topology import CHEEKS, CHIN, INNER_LOWER_LIP, INNER_UPPER_LIP
+from visavis.render.topology import CHEEKS, INNER_LOWER_LIP, INNER_UPPER_LIP, JAW
 from visavis.types import FloatArray, ImageArray
 
 _EYES_APART_MM = 63.0  # adult mean distance between the pupils: the scale of everything here
@@ -99,8 +99,7 @@ class Mouth:
 
     def _paint(self, points: FloatArray, tongue_raise: float) -> FloatArray:
         """Return the unshaded inside (h, w, 3) float32 in the local frame."""
-        chin = list(CHIN)
-        jaw = (points[chin] - self.rest[chin]).mean(0) @ self.frame[:, :2]
+        jaw = (points[list(JAW)] - self.rest[list(JAW)]).mean(0) @ self.frame[:, :2]
         picture = self.cavity
         lift = np.array([0, -9.0 * self.mm * tongue_raise]) - 0.12 * jaw
         for layer, shift in ((self.tongue, jaw + lift), (self.lower, jaw), (self.upper, None)):
