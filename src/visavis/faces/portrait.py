@@ -10,7 +10,7 @@ from visavis.errors import InputError, NoFaceFound
 from visavis.faces import topology
 from visavis.faces.crop import FACE_CM, frontal_fit
 from visavis.faces.detect import FaceBox, detect
-from visavis.faces.landmarks import PRESENT, FaceLandmarks, locate, refine
+from visavis.faces.landmarks import FaceLandmarks, locate, refine
 from visavis.faces.matte import mattes
 from visavis.faces.measure import eye_opening, head_rotation, interocular, mouth_opening
 from visavis.types import ImageArray, Portrait
@@ -19,8 +19,11 @@ SMALLEST_PX = 24.0
 """Inter-ocular distance below which a face cannot be animated; below twice that it is soft."""
 TURNED_DEG, TURNED_MOST_DEG = (20.0, 25.0), (35.0, 45.0)
 """Pitch and yaw beyond which the result suffers, and beyond which it is refused."""
-CLEAR = 0.85
-"""Presence below which something is wrong with the face as a whole."""
+CERTAIN, CLEAR = 0.9, 0.99
+"""Presence from which a find counts as a face, and from which all of it is there.
+
+461 held-out faces have 0.999 or more, 40 of 42 wrong finds of the detector below 0.06.
+"""
 MOUTH_DOUBT, EYE_DOUBT = 0.0095, 0.007
 """Doubt of the landmarks, in inter-ocular distances, from which a part is taken to be covered.
 
@@ -49,7 +52,7 @@ def find_faces(image: ImageArray) -> list[Face]:
     faces: list[Face] = []
     for box in detect(image)[:MOST_FACES]:
         found = Face(box.score, locate(image, box))
-        if found.landmarks.presence < PRESENT or any(_is_same(found, f) for f in faces):
+        if found.landmarks.presence < CERTAIN or any(_is_same(found, f) for f in faces):
             continue
         faces.append(found)
     return faces
