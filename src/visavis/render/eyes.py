@@ -11,6 +11,7 @@ from visavis.render.geometry import (
     Box,
     fill_outside,
     grid,
+    paint_over,
     polygon_mask,
     ramp,
     smooth_curve,
@@ -18,6 +19,7 @@ from visavis.render.geometry import (
 )
 from visavis.types import FloatArray, ImageArray
 
+_LASH_WIDTH = 0.13  # of the iris radius
 _LASH_MARGIN = 0.10  # of the iris radius: pixels at the lids that belong to lashes
 
 
@@ -26,7 +28,8 @@ class Eye:
     """One eye of a portrait.
 
     ``texture`` (h, w, 3) uint8 over ``box`` shows the eyeball without lids; ``centre`` (2,) and
-    ``radius`` of the iris in px; ``upper`` and ``lower`` are lid contours, ``iris`` its points.
+    ``radius`` of the iris in px; ``upper`` and ``lower`` are lid contours, ``iris`` its points;
+    ``lashes`` (3,) their colour.
     """
 
     box: Box
@@ -36,7 +39,7 @@ class Eye:
     upper: tuple[int, ...]
     lower: tuple[int, ...]
     iris: tuple[int, ...]
-    lash_colour: tuple[float, float, float]
+    lashes: FloatArray
 
     def draw(self, points: FloatArray) -> tuple[Box, ImageArray, FloatArray]:
         """Return ``box`` and over it the eyeball (h, w, 3) and its coverage (h, w).
@@ -57,27 +60,25 @@ class Eye:
             smooth_curve(points[list(self.lower)]),
         )
         opening = polygon_mask(self.box, np.concatenate([upper, lower[::-1]]))
-        cover = cv2.GaussianBlur(opening, (3, 3), 0).astype(np.float32) / 255
-        return self.box, *self._draw_lashes(eyeball, cover, upper, lower)
+        gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
+        cover = cv2.GaussianBlur(opening, (3, 3), 0).astype(np.float32)
+        cover *= ramp(gap, 0.1, 0.4) / 255  # lids that touch show nothing of the eyeball
+        return self.box, *self._draw_lashes(eyeball, cover, upper, ramp(gap, 0.5, 0.1))
 
     def _draw_lashes(
-        self, eyeball: ImageArray, cover: FloatArray, upper: FloatArray, lower: FloatArray
+        self, eyeball: ImageArray, cover: FloatArray, lid: FloatArray, strength: float
     ) -> tuple[ImageArray, FloatArray]:
-        """Draw the line of lashes that nearly closed lids show into ``eyeball`` and ``cover``."""
-        gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
-        strength = ramp(gap, 0.55, 0.1)
+        """Draw the line of lashes where the lids meet, along ``lid`` (k, 2), over the eyeball."""
         if strength == 0:
             return eyeball, cover
         line = np.zeros(cover.shape, np.uint8)
-        corners = np.round((upper[2:-2] - (self.box.x, self.box.y)) * 16).astype(np.int32)
-        width = max(1, round(0.14 * self.radius))
+        corners = np.round((lid[3:-3] - (self.box.x, self.box.y)) * 16).astype(np.int32)
+        width = max(1, round(_LASH_WIDTH * self.radius))
         cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, 4)
-        lashes = cv2.GaussianBlur(line, (0, 0), 0.06 * self.radius + 0.4).astype(np.float32)
-        alpha = lashes * (strength * 0.8 / 255)
-        below = np.array(self.lash_colour, np.float32)
+        alpha = cv2.GaussianBlur(line, (3, 3), 0).astype(np.float32) * (0.75 * strength / 255)
         total = alpha + cover * (1 - alpha)
         share = (alpha / np.maximum(total, 1e-3))[..., None]
-        return (below * share + eyeball * (1 - share)).astype(np.uint8), total
+        return (self.lashes * share + eyeball * (1 - share)).astype(np.uint8), total
 
 
 def make_eye(
@@ -104,8 +105,21 @@ def make_eye(
     texture = np.clip(completed, 0, 255).astype(np.uint8)
     edge = np.clip(np.round(lids - (box.x, box.y)).astype(int), 0, (box.w - 1, box.h - 1))
     rim = crop[edge[:, 1], edge[:, 0]]
-    dark = rim[np.argsort(rim.sum(1))[: max(1, len(rim) // 4)]].mean(0)
-    return Eye(box, texture, centre, radius, upper, lower, iris, tuple(dark.tolist()))
+    lashes = rim[np.argsort(rim.sum(1))[: max(1, len(rim) // 4)]].mean(0)
+    return Eye(box, texture, centre, radius, upper, lower, iris, lashes)
+
+
+def eye_painted_over(
+    image: ImageArray, points: FloatArray, upper: tuple[int, ...], lower: tuple[int, ...]
+) -> ImageArray:
+    """Return ``image`` (h, w, 3) with the eyeball painted over in the colours of lids and lashes.
+
+    The skin is warped without the eyeball, which ``Eye`` draws; else a bright rim of it would stay
+    between closed lids.
+    """
+    lids = (smooth_curve(points[list(lid), :2]) for lid in (upper, lower))
+    first, second = lids
+    return paint_over(image, np.concatenate([first, second[::-1]]), -1.0, 0.5)
 
 
 def _complete_iris(

@@ -96,6 +96,27 @@ def fill_outside(image: FloatArray, weight: FloatArray) -> FloatArray:
     return (image * weight[..., None] + up * (1 - weight[..., None])).astype(np.float32)
 
 
+def paint_over(
+    image: NDArray[np.uint8], polygon: FloatArray, grow: float, soft: float, strength: float = 1.0
+) -> NDArray[np.uint8]:
+    """Return ``image`` (h, w, 3) with ``polygon`` (k, 2) filled from what surrounds it.
+
+    The polygon is first widened by ``grow`` px (narrowed if negative); ``soft`` px blur its edge.
+    """
+    reach = float(np.ptp(polygon, axis=0).max())
+    box = Box.around(polygon, max(grow, 0) + 0.3 * reach + 4, image.shape[1::-1])
+    hidden = polygon_mask(box, polygon)
+    side = 2 * round(abs(grow)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    hidden = (cv2.dilate if grow > 0 else cv2.erode)(hidden, disc).astype(np.float32) / 255
+    crop = image[box.slices].astype(np.float32)
+    painted = fill_outside(crop, 1 - hidden)
+    share = strength * cv2.GaussianBlur(hidden, (0, 0), soft)[..., None]
+    result = image.copy()
+    result[box.slices] = np.clip(painted * share + crop * (1 - share), 0, 255).astype(np.uint8)
+    return result
+
+
 def refine(field: FloatArray, factor: float, shape: tuple[int, int]) -> FloatArray:
     """Return ``field`` (r, c, 2) interpolated to ``shape``, its grid ``factor`` times finer."""
     scale = np.array([[1 / factor, 0, 0], [0, 1 / factor, 0]], np.float64)

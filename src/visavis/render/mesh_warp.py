@@ -15,7 +15,7 @@ import numpy as np
 
 from visavis.faces.topology import LEFT_IRIS, OVAL, RIGHT_IRIS
 from visavis.render.composite import Layers, make_layers, over
-from visavis.render.eyes import Eye, make_eye
+from visavis.render.eyes import Eye, eye_painted_over, make_eye
 from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
 from visavis.render.head import Head, make_head
 from visavis.render.mouth import Mouth, make_mouth, parted_lips_painted_over
@@ -33,6 +33,7 @@ _RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in fac
 _SPARSE = 4  # map nodes skipped when looking for where an overlay lies
 _MAP_ROWS = 150  # rows of the warp map over the face
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
+_RIGHT_LIDS, _LEFT_LIDS = (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)
 _MOOD = ("mouthSmile", "mouthDimple", "mouthFrown", "cheekSquint", "eyeSquint", "brow")
 
 
@@ -73,12 +74,12 @@ class MeshWarpRenderer:
         mood = self._mood * kept * rig.source_coefficients
         rest = _expression_points(rig, mood)
         eyes = (
-            make_eye(portrait.image, points, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_IRIS),
-            make_eye(portrait.image, points, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_IRIS),
+            make_eye(portrait.image, points, *_RIGHT_LIDS, RIGHT_IRIS),
+            make_eye(portrait.image, points, *_LEFT_LIDS, LEFT_IRIS),
         )
         nodes = grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step)
         return Appearance(
-            image=parted_lips_painted_over(portrait.image, points),
+            image=_skin_only(portrait.image, points),
             rig=rig,
             mood=mood,
             mesh=mesh,
@@ -131,6 +132,14 @@ def resized(portrait: Portrait, size: tuple[int, int]) -> Portrait:
         portrait.rotation,
         portrait.warnings,
     )
+
+
+def _skin_only(image: ImageArray, points: FloatArray) -> ImageArray:
+    """Return ``image`` (h, w, 3) without eyeballs and inside of the mouth, drawn on their own."""
+    image = parted_lips_painted_over(image, points)
+    for lids in (_RIGHT_LIDS, _LEFT_LIDS):
+        image = eye_painted_over(image, points, *lids)
+    return image
 
 
 def _make_mesh(

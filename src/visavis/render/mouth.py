@@ -14,8 +14,7 @@ import numpy as np
 
 from visavis.render.geometry import (
     Box,
-    fill_outside,
-    polygon_mask,
+    paint_over,
     ramp,
     smooth_curve,
     smoothstep,
@@ -181,17 +180,8 @@ def parted_lips_painted_over(image: ImageArray, landmarks: FloatArray) -> ImageA
     upper, lower = (
         smooth_curve(landmarks[list(lip), :2]) for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP)
     )
-    opening = np.concatenate([upper, lower[::-1]])
-    box = Box.around(opening, 12 * mm, image.shape[1::-1])
-    reach = max(1, round(_LIP_EDGE_MM * mm))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    hidden = cv2.dilate(polygon_mask(box, opening), disc).astype(np.float32) / 255
-    crop = image[box.slices].astype(np.float32)
-    painted = fill_outside(crop, 1 - hidden)
-    soft = strength * cv2.GaussianBlur(hidden, (0, 0), 0.5 * reach)[..., None]
-    result = image.copy()
-    result[box.slices] = np.clip(painted * soft + crop * (1 - soft), 0, 255).astype(np.uint8)
-    return result
+    edge = max(1.0, _LIP_EDGE_MM * mm)
+    return paint_over(image, np.concatenate([upper, lower[::-1]]), edge, 0.5 * edge, strength)
 
 
 def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
