@@ -36,7 +36,7 @@ import visavis.cli
 from visavis.errors import VisavisError
 from visavis.hub import ASSETS
 from visavis.media.image import read_image
-from visavis.media.read import open_audio, read_video
+from visavis.media.read import VideoReader, open_audio
 from visavis.media.write import open_writer
 
 TIME_LIMIT_S = 120
@@ -158,7 +158,7 @@ def _judge_result(left: list[Path], case: Case, folder: Path) -> str:
         return "video" if len(read_image(max(left), 1)) else "no frames"
     if case.out.endswith(".rgb"):
         return "video" if out.stat().st_size % (3 * 64 * 64) == 0 else "odd size"
-    with read_video(out) as video:
+    with VideoReader(out) as video:
         shown = sum(1 for _ in video)
     if not shown or video.warnings:
         return f"bad video: {shown} frames, {video.warnings}"

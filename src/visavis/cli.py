@@ -1,7 +1,7 @@
 """The commands, each a short call into the library: what people and scripts type.
 
 Everything for people goes to the standard error stream or to the terminal; a command's data (raw
-frames, the JSON line that ends ``bench`` and ``doctor``) goes to the standard output.
+frames, the JSON line that ends ``bench`` and ``evaluate``) goes to the standard output.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from visavis.timing import Stopwatch
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio
 
 PACKAGES = ("numpy", "opencv-python-headless", "av", "onnxruntime", "soxr", "pillow", "pillow-heif")
+"""What the plain install needs, and the modules that are named otherwise."""
 MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif"}
 ENCODERS = {
     "libx264": "mp4, mov, mkv",
@@ -76,10 +77,7 @@ def _package(name: str) -> Finding:
         return Finding(name, version(name))
     except PackageNotFoundError:
         # Another distribution may serve the same module (opencv-python for the headless one).
-        module = {"opencv-python-headless": "cv2", "pillow": "PIL"}.get(
-            name, name.replace("-", "_")
-        )
-        is_there = importlib.util.find_spec(module) is not None
+        is_there = importlib.util.find_spec(MODULES.get(name, name)) is not None
         text = "from another distribution" if is_there else "missing; pip install visavis again"
         return Finding(name, text, is_there)
 

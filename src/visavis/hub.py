@@ -1,7 +1,7 @@
 """Model name -> file inside the package, checked against its SHA-256.
 
-``assets/manifest.json`` maps each file name to its SHA-256 and model card. A file that does not
-match is refused, so that a damaged install says so instead of drawing a strange face.
+``assets/manifest.json`` maps each file name to its SHA-256. A file that does not match is refused,
+so that a damaged install says so instead of drawing a strange face.
 """
 
 from __future__ import annotations

@@ -81,9 +81,9 @@ class Motion:
     ``coefficients`` (t, 52) ARKit weights in [0, 1], order ``ARKIT_NAMES``, absolute: 0 is a
     relaxed face with closed mouth and open eyes. ``rotation`` (t, 3) pitch, yaw, roll in degrees
     relative to the portrait: pitch + raises the chin, yaw + turns the face to the viewer's right,
-    roll + tilts the head clockwise as the viewer sees it. ``translation`` (t, 2) right and down, in
-    inter-ocular distances of the portrait. ``scale`` (t,) size relative to the portrait, 1 =
-    unchanged.
+    roll + tilts the head clockwise as the viewer sees it; about the camera's axes, pitch first,
+    then yaw, then roll. ``translation`` (t, 2) right and down, in distances of the portrait's
+    pupils. ``scale`` (t,) size relative to the portrait, 1 = unchanged.
     """
 
     coefficients: FloatArray

@@ -14,7 +14,7 @@ from clips import heard, lag_ms, photograph, speech_like, write_sound
 
 from visavis.errors import InputError, UnreadableMedia
 from visavis.media.image import write_image
-from visavis.media.read import open_audio, read_video
+from visavis.media.read import VideoReader, open_audio
 from visavis.media.write import open_writer
 
 KINDS = [
@@ -79,7 +79,7 @@ def test_sound_and_pictures_of_a_video_share_one_clock(
     )
     lag = lag_ms(heard(path), speech_like(1.0, 16_000)[:, 0])
     assert abs(lag - 1000 * start_s) <= 1.0  # these containers count in ms
-    with read_video(path) as video:
+    with VideoReader(path) as video:
         stamps = [float(stamp * video.time_base) for _, stamp in video]
     assert len(stamps) == 50
     assert stamps[0] == pytest.approx(picture_start_s, abs=0.001)
@@ -102,7 +102,7 @@ def test_a_turned_video_is_shown_upright(
     place = data.index(b"tkhd") + 44
     data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     (tmp_path / "v.mp4").write_bytes(data)
-    with read_video(tmp_path / "v.mp4") as video:
+    with VideoReader(tmp_path / "v.mp4") as video:
         image, _ = next(iter(video))
         assert video.size == (128, 96)
     assert np.abs(image.astype(float) - upright).mean() < 4

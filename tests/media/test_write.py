@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from visavis.errors import InputError, OutputError
-from visavis.media.read import read_video
+from visavis.media.read import VideoReader
 from visavis.media.write import open_writer
 
 SIZE = (160, 128)
@@ -32,7 +32,7 @@ def write(path: Path | str, frames: int = 25, fps: int | Fraction = 25, **option
 
 
 def pictures(path: Path) -> tuple[list[NDArray[np.uint8]], list[float]]:
-    with read_video(path) as video:
+    with VideoReader(path) as video:
         shown = [(image, float(stamp * video.time_base)) for image, stamp in video]
     return [image for image, _ in shown], [stamp for _, stamp in shown]
 

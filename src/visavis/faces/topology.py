@@ -36,8 +36,8 @@ OVAL = (
 )  # fmt: skip
 """Outline of the face, clockwise as the viewer sees it, from the top of the forehead."""
 
-RIGHT_OUTER, RIGHT_INNER, LEFT_INNER, LEFT_OUTER = 33, 133, 362, 263
-"""The four eye corners."""
+RIGHT_OUTER, LEFT_OUTER = 33, 263
+"""The outer corners of the eyes."""
 RIGHT_LIDS, LEFT_LIDS = (159, 145), (386, 374)
 """Middle of the upper and of the lower lid."""
 UPPER_LIP, LOWER_LIP = 13, 14

@@ -279,8 +279,3 @@ class VideoReader:
 def _is_cover(stream: VideoStream) -> bool:
     """Tell whether ``stream`` is the cover picture of a recording."""
     return bool(stream.disposition & Disposition.attached_pic)
-
-
-def read_video(path: str | Path) -> VideoReader:
-    """Open the pictures of ``path``; see ``VideoReader``."""
-    return VideoReader(path)

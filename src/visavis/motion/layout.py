@@ -9,14 +9,14 @@ slice   name                            unit
 52      headPitch                       degrees, + raises the chin
 53      headYaw                         degrees, + turns to the viewer's right
 54      headRoll                        degrees, + tilts clockwise for the viewer
-55      headX                           inter-ocular distances, + right
-56      headY                           inter-ocular distances, + down
+55      headX                           distances of the pupils, + right
+56      headY                           distances of the pupils, + down
 57      headScale                       size relative to the portrait, 1 = unchanged
 ======  ==============================  =============================================
 
 Coefficients are absolute (0 = relaxed face, mouth closed, eyes open); the head is relative to the
-portrait. The space knows no identity: the same numbers drive any portrait, and any ARKit face in
-Unreal, Blender or three.js.
+portrait, turned about the camera's axes: pitch first, then yaw, then roll. The space knows no
+identity: the same numbers drive any portrait, and any ARKit face in Unreal, Blender or three.js.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ import onnxruntime  # noqa: E402
 class Network:
     """An ONNX file behind one call. Holds weights, never a conversation."""
 
-    def __init__(self, path: str, threads: int = 1) -> None:
-        """Load the ONNX file at ``path`` for the CPU with ``threads`` threads."""
+    def __init__(self, path: str) -> None:
+        """Load the ONNX file at ``path`` for one thread of the CPU."""
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
