@@ -3,6 +3,7 @@ import pytest
 
 from visavis.faces import measure, topology
 from visavis.faces.topology import canonical
+from visavis.render.solve import turn
 
 
 def turned(pitch: float, yaw: float, roll: float, scale: float = 20.0) -> np.ndarray:
@@ -11,13 +12,20 @@ def turned(pitch: float, yaw: float, roll: float, scale: float = 20.0) -> np.nda
     about_x = np.array([[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_z = np.array([[np.cos(r), np.sin(r), 0], [-np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    seen = canonical() @ (about_y @ about_x @ about_z).T * scale
+    seen = canonical() @ (about_z @ about_y @ about_x).T * scale
     return (seen * [1, -1, -1] + [256, 256, 0]).astype(np.float32)
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (15, 0, 0), (0, 25, 0), (0, 0, -30), (10, -20, 40)])
 def test_head_rotation_recovers_the_turn(angles: tuple[int, int, int]) -> None:
     assert measure.head_rotation(turned(*angles)) == pytest.approx(angles, abs=1e-3)
+
+
+def test_angles_are_those_of_motion() -> None:
+    front = canonical() * [1, -1, -1]
+    for angles in ((10, 15, -8), (-12, 20, 15)):
+        drawn = (front @ turn(*angles).T * 20).astype(np.float32)
+        assert measure.head_rotation(drawn) == pytest.approx(angles, abs=1e-3)
 
 
 def test_signs_are_those_of_the_viewer() -> None:

@@ -66,15 +66,15 @@ def place(points: FloatArray) -> Placement:
 
 
 def head_rotation(points: FloatArray) -> tuple[float, float, float]:
-    """Return pitch, yaw and roll in degrees.
+    """Return pitch, yaw and roll in degrees, in the order of `types.Motion`.
 
-    The rotation is Ry(yaw) Rx(-pitch) Rz(-roll) in axes x right, y up, z to the viewer: the head
-    is tilted first, then nods, then turns.
+    The rotation is Rz(-roll) Ry(yaw) Rx(-pitch) in axes x right, y up, z to the viewer: the head
+    nods first, then turns, then tilts; how far it is turned does not depend on the tilt.
     """
     r = place(points).rotation
-    pitch = np.arcsin(np.clip(r[1, 2], -1, 1))
-    yaw = np.arctan2(r[0, 2], r[2, 2])
-    roll = np.arctan2(-r[1, 0], r[1, 1])
+    pitch = np.arctan2(-r[2, 1], r[2, 2])
+    yaw = np.arcsin(np.clip(-r[2, 0], -1, 1))
+    roll = np.arctan2(-r[1, 0], r[0, 0])
     return float(np.rad2deg(pitch)), float(np.rad2deg(yaw)), float(np.rad2deg(roll))
 
 
