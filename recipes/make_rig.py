@@ -135,7 +135,7 @@ SPECS = {
 }
 
 
-def meet(points: Array, follows: tuple[Array, Array], chains: Any, share: float) -> Array:  # noqa: ANN401
+def meet(points: Array, follows: tuple[Array, Array], chains: Any, share: float) -> Array:
     """Return the displacement (478, 3) that brings two chains together on ``points``.
 
     ``share`` of the way is gone by the first chain.
@@ -145,7 +145,7 @@ def meet(points: Array, follows: tuple[Array, Array], chains: Any, share: float)
     return follows[0] @ (share * gap) - follows[1] @ ((1 - share) * gap)
 
 
-def uncross(points: Array, follows: tuple[Array, Array], chains: Any) -> Array:  # noqa: ANN401
+def uncross(points: Array, follows: tuple[Array, Array], chains: Any) -> Array:
     """Return the displacement (478, 3) that undoes crossing (upper chain below the lower)."""
     upper, lower = (list(c) for c in chains)
     gap = np.minimum(points[lower] - points[upper], 0) * [0, 1, 0]
@@ -268,7 +268,7 @@ def soften(basis: Array, mesh: Mesh, follows: dict[str, Array]) -> None:
             shape[list(row)] = np.where(weaker[:, None], pulled, shape[list(row)])
 
 
-def ring_triangles(chains: Any) -> Array:  # noqa: ANN401
+def ring_triangles(chains: Any) -> Array:
     """Return triangles that fill the hole between an upper and a lower chain with shared ends."""
     upper, lower = chains
     out = []

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, speech: np.ndarray) -> Path
 def test_make_targets_exist(command: str) -> None:
     if shutil.which("make") is None:
         pytest.skip("no make here")
-    run = subprocess.run(  # noqa: S602
+    run = subprocess.run(
         f"{command} --dry-run", shell=True, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
@@ -67,7 +67,7 @@ def test_commands_run_as_written(folder: Path) -> None:
     ours = [c for c in commands() if not c.startswith((*SETUP, "make "))]
     assert len(ours) >= 5, ours
     for command in ours:
-        run = subprocess.run(  # noqa: S602
+        run = subprocess.run(
             command, shell=True, cwd=folder, env=environment, capture_output=True, text=True,
             timeout=180, check=False,
         )  # fmt: skip

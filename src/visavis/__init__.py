@@ -56,7 +56,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     """Import the home of public ``name`` on first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'visavis' has no attribute {name!r}")

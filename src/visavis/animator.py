@@ -41,16 +41,12 @@ class Animator(Protocol):
         """Make ``portrait`` ready for pictures of ``size`` (its own by default); once per face."""
         ...
 
-    def start(self, prepared: Prepared, seed: int = 0) -> Any:  # noqa: ANN401
+    def start(self, prepared: Prepared, seed: int = 0) -> Any:
         """Return the state of a fresh session; once per conversation."""
         ...
 
     def step(
-        self,
-        state: Any,
-        audio: Audio,
-        phase: Phase = Phase.SPEAKING,
-        final: bool = False,  # noqa: ANN401
+        self, state: Any, audio: Audio, phase: Phase = Phase.SPEAKING, final: bool = False
     ) -> tuple[Any, list[Frame]]:
         """Take the next piece of sound; return the new state and the frames now known.
 

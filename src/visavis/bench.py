@@ -73,11 +73,11 @@ class TimedFeatures:
         self.size = inner.size
         self.look_ahead_samples = inner.look_ahead_samples
 
-    def start(self) -> Any:  # noqa: ANN401
+    def start(self) -> Any:
         """Return the inner state of a fresh stream."""
         return self._inner.start()
 
-    def step(self, state: Any, audio: Audio, final: bool = False) -> tuple[Any, Features]:  # noqa: ANN401
+    def step(self, state: Any, audio: Audio, final: bool = False) -> tuple[Any, Features]:
         """Step the inner extractor."""
         with self._watch.stage("features"):
             return self._inner.step(state, audio, final)
@@ -93,16 +93,12 @@ class TimedMotion:
         self.fps = inner.fps
         self.look_ahead_samples = inner.look_ahead_samples
 
-    def start(self, seed: int) -> Any:  # noqa: ANN401
+    def start(self, seed: int) -> Any:
         """Return the inner state of a fresh session."""
         return self._inner.start(seed)
 
     def step(
-        self,
-        state: Any,  # noqa: ANN401
-        features: Features,
-        phase: Phase,
-        final: bool = False,
+        self, state: Any, features: Features, phase: Phase, final: bool = False
     ) -> tuple[Any, Motion]:
         """Step the inner model."""
         with self._watch.stage("motion"):
@@ -117,11 +113,11 @@ class TimedRenderer:
         self._inner = inner
         self._watch = watch
 
-    def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Any:  # noqa: ANN401
+    def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Any:
         """Return the inner appearance."""
         return self._inner.prepare(portrait, size)
 
-    def draw(self, appearance: Any, motion: Motion) -> ImageArray:  # noqa: ANN401
+    def draw(self, appearance: Any, motion: Motion) -> ImageArray:
         """Draw with the inner renderer."""
         with self._watch.stage("render"):
             return self._inner.draw(appearance, motion)

@@ -47,7 +47,7 @@ def main() -> None:
         if is_debug:
             raise
         _fail(str(error))
-    except Exception as error:  # noqa: BLE001 - the border to people
+    except Exception as error:  # the border to people
         if is_debug:
             raise
         _fail(
@@ -283,7 +283,7 @@ def bench(
 
 
 @app.command()
-def evaluate(  # noqa: PLR0913 - one argument per option
+def evaluate(
     video: Annotated[str, typer.Argument(help="A video of one talking head, ours or any other.")],
     audio: Annotated[
         Optional[str],  # noqa: UP045

@@ -42,16 +42,11 @@ class FeatureExtractor(Protocol):
         """Samples after a row's instant that must be known before it comes out, at most."""
         ...
 
-    def start(self) -> Any:  # noqa: ANN401 - each extractor has its own state
+    def start(self) -> Any:
         """Return the state of a fresh stream."""
         ...
 
-    def step(
-        self,
-        state: Any,
-        audio: Audio,
-        final: bool = False,  # noqa: ANN401
-    ) -> tuple[Any, Features]:
+    def step(self, state: Any, audio: Audio, final: bool = False) -> tuple[Any, Features]:
         """Take the next piece of sound; return the new state and the rows now known."""
         ...
 

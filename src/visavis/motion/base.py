@@ -26,16 +26,12 @@ class MotionModel(Protocol):
         """Samples after a frame's instant whose features it needs, beyond those of the features."""
         ...
 
-    def start(self, seed: int) -> Any:  # noqa: ANN401 - each model has its own state
+    def start(self, seed: int) -> Any:
         """Return the state of a fresh session."""
         ...
 
     def step(
-        self,
-        state: Any,
-        features: Features,
-        phase: Phase,
-        final: bool = False,  # noqa: ANN401
+        self, state: Any, features: Features, phase: Phase, final: bool = False
     ) -> tuple[Any, Motion]:
         """Take the next rows; return the new state and the frames now known (maybe none)."""
         ...

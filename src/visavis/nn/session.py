@@ -14,7 +14,7 @@ from visavis.hub import asset
 
 # Importing ONNX Runtime would leave a device id in the home folder and may send usage data.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 
 class Network:
