@@ -25,7 +25,7 @@ STILL_SPEED = 0.15
 STILL_ROWS = 15
 STEP_ROWS = 4
 
-SHUT, LOWERED = 0.65, 0.8
+SHUT, LOWERED = 0.65, 0.75
 """A blink falls below the first share of the open eye's height and lasts while below the second."""
 BLINK_S = (0.05, 0.6)
 
@@ -96,7 +96,7 @@ def head_jitter(curves: Curves) -> float:
 def blinks(curves: Curves) -> list[Blink]:
     """Return the blinks: the lids fall below 0.65 of the open eye's height for 50 to 600 ms.
 
-    The open height is the 75th percentile of the video; the length is that below 0.8 of it. On four
+    The open height is the 75th percentile of the video; the length is that below 0.75 of it. On four
     real clips this finds the same 17 blinks by MediaPipe's landmarks and by our own.
     A person blinks 10 to 30 times a minute, for 100 to 400 ms.
     """
