@@ -1,14 +1,13 @@
-"""Log-mel spectrogram: 64 bands, 25 ms Hann window, 10 ms hop, equal bit for bit in any cutting."""
+"""Log-mel spectrogram: 64 bands, 25 ms Hann window, 10 ms hop, block by block."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from visavis.audio.features import BLOCK_ROWS, HOP_SAMPLES, ROWS_PER_SECOND, row_count
-from visavis.types import SAMPLE_RATE, Audio, Features, FloatArray
+from visavis.audio.features import BLOCK_ROWS, HOP_SAMPLES
+from visavis.types import SAMPLE_RATE, FloatArray
 
 BANDS = 64
 WINDOW_SAMPLES = 400
@@ -19,7 +18,6 @@ FLOOR = 1e-9
 """Power added before the logarithm: about the noise of 16-bit sound."""
 
 BLOCK_SAMPLES = BLOCK_ROWS * HOP_SAMPLES
-_HALF = WINDOW_SAMPLES // 2
 
 
 def _mel(hz: FloatArray | float) -> FloatArray:
@@ -57,40 +55,3 @@ def block_log_mel(samples: FloatArray) -> FloatArray:
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     rows: FloatArray = np.log(power @ filterbank() + np.float32(FLOOR))
     return rows
-
-
-@dataclass(frozen=True)
-class MelState:
-    """``tail`` the samples still needed, ``row`` the next row to come out, ``samples`` seen."""
-
-    tail: FloatArray
-    row: int
-    samples: int
-
-
-class LogMel:
-    """A feature extractor that gives the log-mel rows themselves."""
-
-    rate = ROWS_PER_SECOND
-    size = BANDS
-    look_ahead_samples = BLOCK_SAMPLES - HOP_SAMPLES + _HALF
-
-    def start(self) -> MelState:
-        """Return the state of a fresh stream: silence before the first sample."""
-        return MelState(np.zeros(_HALF, np.float32), 0, 0)
-
-    def step(self, state: MelState, audio: Audio, final: bool = False) -> tuple[MelState, Features]:
-        """Take the next samples; return the rows now known, ``Features.values`` (t, BANDS)."""
-        buffer = np.concatenate([state.tail, np.asarray(audio.samples, np.float32)])
-        samples = state.samples + len(audio)
-        if final:
-            buffer = np.concatenate([buffer, np.zeros(BLOCK_SAMPLES + WINDOW_SAMPLES, np.float32)])
-        needed = BLOCK_SAMPLES - HOP_SAMPLES + WINDOW_SAMPLES
-        blocks = max(0, (len(buffer) - needed) // BLOCK_SAMPLES + 1)
-        starts = range(0, blocks * BLOCK_SAMPLES, BLOCK_SAMPLES)
-        rows = [block_log_mel(buffer[i : i + needed]) for i in starts]
-        values = np.concatenate([np.zeros((0, BANDS), np.float32), *rows])
-        if final:
-            values = values[: row_count(samples) - state.row]
-        after = MelState(buffer[blocks * BLOCK_SAMPLES :], state.row + len(values), samples)
-        return after, Features(values, self.rate, state.row)
