@@ -14,7 +14,9 @@ import numpy as np
 
 from visavis.render.geometry import (
     Box,
+    grid,
     paint_over,
+    polygon_mask,
     ramp,
     smooth_curve,
     smoothstep,
@@ -25,6 +27,7 @@ from visavis.types import FloatArray, ImageArray
 _EYES_APART_MM = 63.0  # adult mean distance between the pupils: the scale of everything here
 _HALF_WIDTH_MM, _TOP_MM, _BOTTOM_MM = 34.0, 14.0, 46.0  # extent of the painted frame
 _FINE = 4  # oversampling of the painted teeth
+_FINEST = 17.0  # px per mm beyond which they are fine enough
 _UPPER_WIDTHS = (8.4, 6.5, 6.4, 5.2, 3.8, 2.6)  # mm as seen from the front, middle outwards
 _UPPER_EDGES = (0.0, -0.7, -0.2, -1.0, -1.9, -2.8)  # biting edges, mm
 _LOWER_WIDTHS = (5.2, 5.6, 5.8, 5.0, 4.0, 3.0)
@@ -217,8 +220,9 @@ def _teeth(
     height_mm: float,
 ) -> FloatArray:
     """Paint one row of teeth with its gum; ``height_mm`` < 0 grows up (upper row), > 0 down."""
-    scale = mm * _FINE
-    w, h = size[0] * _FINE, size[1] * _FINE
+    fine = max(1, min(_FINE, int(_FINEST / mm)))
+    scale = mm * fine
+    w, h = size[0] * fine, size[1] * fine
     canvas = np.zeros((h, w, 4), np.float32)
     outline = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     round_x = np.sign(np.cos(outline)) * np.abs(np.cos(outline)) ** 0.42
@@ -231,24 +235,23 @@ def _teeth(
             centre_u = _HALF_WIDTH_MM + side * (left + width / 2)
             x = (centre_u + round_x * width * 0.497) * scale
             y = (centre_v + round_y * abs(height_mm) / 2) * scale
-            tooth = np.zeros((h, w), np.uint8)
-            corners = np.round(np.stack([x, y], 1) * 16).astype(np.int32)
-            cv2.fillPoly(tooth, [corners], 255, cv2.LINE_AA, 4)
-            cover = (tooth.astype(np.float32) / 255)[..., None]
-            colour = _tooth_colour(w, h, scale, centre_u, width, edge_mm + edge, height_mm)
-            canvas[..., :3] = colour * cover + canvas[..., :3] * (1 - cover)
-            canvas[..., 3:] = cover + canvas[..., 3:] * (1 - cover)
+            outer = np.stack([x, y], 1)
+            box = Box.around(outer, 2, (w, h))
+            cover = (polygon_mask(box, outer).astype(np.float32) / 255)[..., None]
+            colour = _tooth_colour(box, scale, centre_u, width, edge_mm + edge, height_mm)
+            part = canvas[box.slices]
+            part[..., :3] = colour * cover + part[..., :3] * (1 - cover)
+            part[..., 3:] = cover + part[..., 3:] * (1 - cover)
         left += width
     small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(small, (0, 0), max(0.32 * mm, 0.6))
 
 
 def _tooth_colour(
-    w: int, h: int, scale: float, centre_u: float, width: float, edge: float, height: float
+    box: Box, scale: float, centre_u: float, width: float, edge: float, height: float
 ) -> FloatArray:
-    """Return (h, w, 3): a tooth, darker at its sides, at the gum and far from the middle."""
-    u = np.arange(w, dtype=np.float32)[None, :, None] / scale
-    v = np.arange(h, dtype=np.float32)[:, None, None] / scale
+    """Return (h, w, 3) over ``box``: a tooth, darker at sides and gum and far from the middle."""
+    u, v = np.split(grid(box) / scale, 2, axis=-1)
     across = np.clip(np.abs(u - centre_u) / (width / 2), 0, 1)
     along = np.clip((v - edge) / height, 0, 1)  # 0 at the biting edge, 1 at the gum
     round_off = 1 - 0.10 * across**2 - 0.22 * across**8
