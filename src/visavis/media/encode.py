@@ -51,6 +51,7 @@ class Recipe:
 
 
 _EXACT = 0x20 | 0x4_0000 | 0x4000  # SWS_AREA, ACCURATE_RND, FULL_CHR_H_INP: nameless in PyAV 17
+_THREADS = 2
 _SAME_BYTES = {"fflags": "+bitexact"}  # equal pictures and sound, equal file
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _X264 = {"preset": "veryfast", "crf": "16"}
@@ -77,7 +78,6 @@ class VideoEncoder:
         recipe: Recipe,
         size: tuple[int, int],
         fps: Fraction,
-        threads: int,
         quality: int | None,
     ) -> None:
         """Create ``file`` for pictures of ``size`` (width, height), both even."""
@@ -88,7 +88,7 @@ class VideoEncoder:
         self._fps = fps
         self._frames = 0
         self._colours = VideoReformatter()
-        self._picture = _add_pictures(self._container, recipe, size, fps, threads, quality)
+        self._picture = _add_pictures(self._container, recipe, size, fps, quality)
         self._sound: AudioStream | None = None
         self._blocks: Iterator[FloatArray] = iter(())
         self._samples = 0
@@ -148,7 +148,6 @@ def _add_pictures(
     recipe: Recipe,
     size: tuple[int, int],
     fps: Fraction,
-    threads: int,
     quality: int | None,
 ) -> VideoStream:
     """Add the picture stream to ``container``."""
@@ -161,7 +160,7 @@ def _add_pictures(
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
     context.time_base = 1 / fps
-    context.thread_count = threads
+    context.thread_count = _THREADS
     context.colorspace = Colorspace.ITU709
     context.color_range = ColorRange.MPEG
     context.color_primaries = ColorPrimaries.BT709

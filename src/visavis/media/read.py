@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -144,14 +145,13 @@ def open_sounds(path: str | Path, trim: Trim | None, warnings: list[str]) -> Ite
         container.close()
 
 
+@dataclass(frozen=True)
 class OpenSounds:
     """What ``open_sounds`` gives: all ``sounds``, the ``first`` of them, and ``duration_s``."""
 
-    def __init__(self, sounds: Iterator[Sound], first: Sound, duration_s: Fraction | None):
-        """Bundle the three."""
-        self.sounds = sounds
-        self.first = first
-        self.duration_s = duration_s
+    sounds: Iterator[Sound]
+    first: Sound
+    duration_s: Fraction | None
 
 
 def _with_first(first: Sound, rest: Iterator[Sound]) -> Iterator[Sound]:

@@ -133,7 +133,6 @@ def open_writer(
     sound: str | Path | None = None,
     trim: Trim | None = None,
     quality: int | None = None,
-    threads: int = 2,
 ) -> Iterator[FrameWriter]:
     """Open ``path`` for pictures of ``size`` (width, height); see the table above for kinds.
 
@@ -150,7 +149,6 @@ def open_writer(
         sound: a recording or video whose sound goes with the pictures.
         trim: the part of ``sound`` to use, (start, end) in seconds.
         quality: constant rate factor of the video encoder, lower is better.
-        threads: encoder threads.
 
     Raises:
         OutputError: unknown kind, or the place cannot be written to.
@@ -161,7 +159,7 @@ def open_writer(
     _check_size(size, fps)
     refuse_sources(path, sound)
     with ExitStack() as stack:
-        sink = _open_sink(stack, path, kind, size, fps, quality, threads)
+        sink = _open_sink(stack, path, kind, size, fps, quality)
         if isinstance(sink, VideoEncoder) and sound is not None:
             opened = stack.enter_context(open_sounds(sound, trim, []))
             sink.add_sound(opened.sounds, opened.first)
@@ -192,7 +190,6 @@ def _open_sink(
     size: tuple[int, int],
     fps: Fraction,
     quality: int | None,
-    threads: int,
 ) -> _Sink:
     """Open the sink of ``kind``; ``stack`` closes and places what it opens."""
     if kind == "-":
@@ -212,6 +209,6 @@ def _open_sink(
         if kind == ".gif":
             return GifFrames(file, size, fps)
         even_size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
-        return VideoEncoder(file, RECIPES[kind], even_size, fps, threads, quality)
+        return VideoEncoder(file, RECIPES[kind], even_size, fps, quality)
     except FFmpegError as error:
         raise output_error(path, error) from error
