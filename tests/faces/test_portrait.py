@@ -39,11 +39,12 @@ def test_good_portrait_has_no_warning(picture: np.ndarray) -> None:
 def test_a_photograph_on_its_side_is_set_upright(picture: np.ndarray, quarters: int) -> None:
     wide = np.pad(picture, ((0, 0), (40, 90), (0, 0)), mode="edge")
     upright = make_portrait(wide)
-    portrait = make_portrait(np.ascontiguousarray(np.rot90(wide, quarters)))
+    portrait = make_portrait(np.rot90(wide, quarters))
     assert np.array_equal(portrait.image, wide)
     assert np.abs(portrait.landmarks - upright.landmarks).max() < 3
     assert len(portrait.warnings) == 1
     assert "turned by" in portrait.warnings[0]
+    assert any("turned by" in line for line in inspect_picture(np.rot90(wide, quarters)).lines)
 
 
 def test_of_two_faces_the_larger_is_taken_with_a_word(pair: np.ndarray) -> None:

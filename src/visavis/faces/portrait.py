@@ -80,7 +80,7 @@ def make_portrait(image: ImageArray, face: int | None = None) -> Portrait:
             "of one person, seen from the front, uncovered and well lit."
         )
     chosen = choose(faces, face)
-    image, found, turned = _upright(image, chosen.landmarks)
+    image, found, turned = upright(image, chosen.landmarks)
     landmarks = refine(image, found)
     rotation = np.array(head_rotation(landmarks.points), np.float32)
     warnings = (*_count_warning(faces, chosen, face), *turned, *verdict(landmarks))
@@ -88,7 +88,7 @@ def make_portrait(image: ImageArray, face: int | None = None) -> Portrait:
     return Portrait(image, landmarks.points, person, head, rotation, warnings)
 
 
-def _upright(
+def upright(
     image: ImageArray, face: FaceLandmarks
 ) -> tuple[ImageArray, FaceLandmarks, tuple[str, ...]]:
     """Return picture and face turned by quarters until the face stands, and a warning if so."""
