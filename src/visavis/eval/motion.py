@@ -96,9 +96,9 @@ def head_jitter(curves: Curves) -> float:
 def blinks(curves: Curves) -> list[Blink]:
     """Return the blinks: the lids fall below 0.65 of the open eye's height for 50 to 600 ms.
 
-    The open height is the 75th percentile of the video; the length is that below 0.75 of it. On four
-    real clips this finds the same 17 blinks by MediaPipe's landmarks and by our own.
-    A person blinks 10 to 30 times a minute, for 100 to 400 ms.
+    The open height is the 75th percentile of the video; the length is that below 0.75 of it. On
+    four real clips this finds the same 17 blinks by MediaPipe's landmarks and by our own. A person
+    blinks 10 to 30 times a minute, for 100 to 400 ms.
     """
     height = float(np.percentile(curves.eyes[curves.seen], 75))
     is_low = (curves.eyes < LOWERED * height) & curves.seen
