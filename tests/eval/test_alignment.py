@@ -68,3 +68,12 @@ def test_fitting_cuts_and_fills_with_silence() -> None:
     longer = alignment.fitted(said, 30)
     assert (longer.phones[20:] == alignment.SILENCE).all()
     assert len(longer.peaks) == 30
+
+
+def test_devices_and_absurd_nesting_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableMedia):
+        alignment.read_phones("/dev/zero")
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    with pytest.raises(UnreadableMedia):
+        alignment.read_phones(deep)

@@ -57,3 +57,12 @@ def test_no_speech_no_mouth(kind: str) -> None:
     }[kind]
     gap = parting(spoken(sound.astype(np.float32)))
     assert (gap < 0.03).mean() > 0.95
+
+
+def test_rows_that_know_nothing_close_the_mouth() -> None:
+    from visavis.audio.phones import SIZE
+    from visavis.motion.coarticulation import WINDOW_ROWS, mouth
+
+    shapes = mouth(np.full((WINDOW_ROWS, SIZE), 0.01, np.float32))
+    assert np.isfinite(shapes).all()
+    assert shapes.max() < 0.05

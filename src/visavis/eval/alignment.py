@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from visavis.audio.features import HOP_SAMPLES, ROWS_PER_SECOND
 from visavis.audio.phones import PHONES, PhoneRecognizer
 from visavis.errors import InputError, UnreadableMedia
-from visavis.media.kinds import shown
+from visavis.media.kinds import regular_file, shown
 from visavis.media.read import open_audio
 from visavis.types import SAMPLE_RATE, Audio, FloatArray
 
@@ -128,8 +128,8 @@ def read_phones(path: str | Path) -> Phones:
         InputError: its content is another.
     """
     try:
-        content: Any = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        content: Any = json.loads(regular_file(path, "a phone file (.json)").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableMedia(
             f'{shown(path)} is not a phone file ({error}). Give JSON: [[0.1, 0.2, "AA"], ...].'
         ) from error

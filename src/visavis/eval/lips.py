@@ -4,7 +4,7 @@ Lips part by ``gap + TEETH * teeth``: the gap of their inner edges, and what sho
 Landmarks alone call a line of teeth closed lips. The threshold comes from real people: on 30
 bilabials of GRID, HDTF, VoxCeleb and other clips that two recognisers agree on, lips part by 0.011
 inter-ocular distances (median), and on 28 of them by no more than 0.031. On 1,008 real frames and
-1,013 of ours that are closed or clearly open by MediaPipe and by eye, it decides 94 to 100 %
+1,013 of ours, closed or clearly open by MediaPipe (samples looked at), it decides 94 to 100 %
 rightly, with MediaPipe's landmarks as with our own. `benchmarks/talk.py` says what people score.
 """
 

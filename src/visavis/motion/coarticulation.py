@@ -69,6 +69,7 @@ def mouth(rows: FloatArray) -> FloatArray:
     ``rows`` (WINDOW_ROWS, SIZE) as audio.phones gives them.
     """
     phones = np.maximum(rows[:, : len(PHONES)] - _SURE, 0.0)
+    phones[:, 0] += phones.sum(1) == 0  # nothing likely: silence
     phones = phones / phones.sum(1, keepdims=True)
     hush = _hush(rows[:, LEVEL])[:, None]
     phones = phones * (1.0 - hush)

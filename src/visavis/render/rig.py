@@ -43,7 +43,7 @@ _CHAINS = (
     "lips_lower", "eye_right_upper", "eye_right_lower", "eye_left_upper", "eye_left_lower",
     "iris_right", "iris_left", "brow_right", "brow_left", "face_oval",
 )  # fmt: skip
-_LOOK = (30.0, 25.0)  # degrees of an eye at coefficient 1, sideways and up or down
+_LOOK = (35.0, 35.0)  # degrees of an eye at coefficient 1, sideways and up or down (Live Link)
 _REST_OPENING = 0.15  # eyes narrower than this part of their width are taken for closing
 _UPPER_SHARE = (0.5, 0.9, 0.9)
 _WIDEST = (3.8, 1.5, 1.5)  # cm, however many shapes add up
