@@ -26,7 +26,7 @@ _SWAY = ((0.3, 1.0), (1.0, 0.8), (2.2, 0.42), (4.5, 0.12))
 """Bands of the head's wandering: upper frequency and share, as tracked in real talking clips."""
 
 _HEAD_DEG = {
-    Phase.SPEAKING: np.array([1.10, 1.55, 0.80]),
+    Phase.SPEAKING: np.array([1.50, 2.10, 1.15]),
     Phase.LISTENING: np.array([0.70, 1.10, 0.60]),
     Phase.IDLE: np.array([0.60, 1.10, 0.55]),
 }
