@@ -223,3 +223,21 @@ def test_inspect_draws_and_tells(tmp_path: Path) -> None:
     assert report.is_usable
     assert any("face" in line for line in report.lines)
     assert (tmp_path / "seen.png").stat().st_size > 10_000
+
+
+def test_a_trim_takes_a_part_of_a_motion_file_too(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    script = tmp_path / "face.npz"
+    visavis.animate(portrait, sound, tmp_path / "a.mp4", size=SIZE, motion_out=script)
+    out = tmp_path / "b.mp4"
+    result = visavis.animate(portrait, None, out, size=SIZE, motion=script, trim=(0.2, 0.6))
+    assert result.frames == 10
+    with pytest.raises(InputError, match="before the trim"):
+        visavis.animate(portrait, None, out, size=SIZE, motion=script, trim=(9.0, None))
+
+
+def test_sound_without_a_rate_is_refused(portrait: Portrait, tmp_path: Path) -> None:
+    samples = np.zeros(16_000, np.float32)
+    with pytest.raises(InputError, match="rate"):
+        visavis.animate(portrait, samples, tmp_path / "a.mp4")  # type: ignore[arg-type]

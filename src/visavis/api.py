@@ -25,7 +25,7 @@ from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
 from visavis.media.image import read_image, write_image
 from visavis.media.place import refuse_sources, whole_file
-from visavis.media.read import Trim, open_audio
+from visavis.media.read import Trim, check_trim, open_audio
 from visavis.media.write import FrameWriter, open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.files import check_motion_name, read_motion, write_motion
@@ -52,7 +52,7 @@ DEMO_SPEECH = ASSETS / "demo_speech.flac"
 
 CROP_SIZE = 512
 """Side in pixels of a head-and-shoulders picture unless ``size`` says otherwise."""
-LONGEST = 3840
+LONGEST = 1920
 """Longest side of a whole photograph unless ``size`` says otherwise."""
 PIECE = SAMPLE_RATE // 5
 """Samples handed to the animator at a time; any number gives the same frames."""
@@ -174,11 +174,12 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             (n, channels) float in [-1, 1]; None if ``motion`` is given.
         out: .mp4, .mov, .mkv, .webm, .gif, a folder for PNGs, ``-`` for raw frames.
         size: side of the square in pixels (512), or the longest side without ``crop`` (the
-            photograph's own, at most 3840). Even.
+            photograph's own, at most 1920). Even.
         fps: frames per second.
         seed: equal seeds give equal videos.
         crop: a square of head and shoulders, or the whole photograph.
-        trim: start and end in seconds of the part of ``audio`` to use; end None: to the end.
+        trim: start and end in seconds of the part of ``audio`` (and ``motion``) to use; end None:
+            to the end.
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
         motion_out: where to write the motion as well.
@@ -231,7 +232,11 @@ def _scene(
     """Open what moves the face: a motion file if there is one, or else speech."""
     fps = animator.fps
     if motion is not None:
+        start, end = check_trim(trim)
         script = resample(read_motion(motion), fps)
+        script = script[round(start * fps) : None if end is None else round(end * fps)]
+        if not len(script):
+            raise InputError(f"{motion} ends before the trim begins, at {start} s.")
         moments = (script[i : i + 1] for i in range(len(script)))
         drawn = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
         yield _Scene(drawn, len(script), fps, [])
@@ -303,6 +308,8 @@ def check_whole(name: str, value: int, low: int, high: int) -> None:
 @contextmanager
 def _sound_file(sound: Sound | None) -> Iterator[Path | None]:
     """Give the path of ``sound``; samples in memory become a WAV file for as long as needed."""
+    if isinstance(sound, np.ndarray):
+        raise InputError("The sound is an array alone. Give (samples, rate), rate in samples/s.")
     if not isinstance(sound, tuple):
         yield None if sound is None else Path(sound)
         return

@@ -192,8 +192,10 @@ def animate(  # noqa: PLR0913 - one argument per option
     """Make a video of PORTRAIT speaking AUDIO."""
     from visavis import api
 
+    if demo and portrait is not None:
+        raise InputError("--demo brings its own portrait and voice; leave PORTRAIT and AUDIO out.")
     if demo:
-        portrait, audio = portrait or str(api.DEMO_PORTRAIT), audio or str(api.DEMO_SPEECH)
+        portrait, audio = str(api.DEMO_PORTRAIT), str(api.DEMO_SPEECH)
     if portrait is None or (audio is None and motion is None):
         raise InputError(
             "animate needs a portrait and a recording: visavis animate PORTRAIT AUDIO -o OUT.mp4 "
@@ -225,7 +227,7 @@ def _report(result: Result) -> None:
     width, height = result.size
     typer.echo(
         f"{result.path}: {result.seconds:.1f} s of video, {width}x{height} at {result.fps} fps, "
-        f"made in {result.elapsed_s:.1f} s ({result.realtime_factor:.1f} x real time)",
+        f"made in {result.elapsed_s:.1f} s ({result.realtime_factor:.2g} x real time)",
         err=True,
     )
 

@@ -290,3 +290,11 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             used.append(pages * os.sysconf("SC_PAGE_SIZE"))
     assert used[-1] - used[150] < 50e6
+
+
+def test_an_existing_folder_without_a_slash_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match="end with / for PNG"),
+        open_writer(tmp_path, (64, 64), 25),
+    ):
+        pass

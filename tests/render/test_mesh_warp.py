@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from visavis.render.composite import make_layers
 from visavis.render.head import Head, make_head
 from visavis.render.mesh_warp import MeshWarpRenderer, resized
 from visavis.render.solve import turn
+from visavis.render.topology import face_height
 from visavis.types import ARKIT_NAMES, Motion
 
 SIZE = (256, 256)
@@ -107,7 +109,7 @@ def test_frames_have_the_size_asked_for(renderer, portrait, size):
 
 @pytest.fixture(scope="module")
 def head(portrait) -> Head:
-    return make_head(portrait)
+    return make_head(portrait, make_layers(portrait, face_height(portrait.landmarks)).alpha)
 
 
 def moved(head, point, rotation=(0, 0, 0), shift=(0, 0), scale=1.0):

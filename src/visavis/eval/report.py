@@ -65,7 +65,7 @@ VERDICTS: dict[str, Verdict] = {
     "head_jitter": Verdict((0, 1), (0, 2), "degrees per (40 ms)²; real people 0.3 to 1.3"),
     "blinks_per_min": Verdict((8, 35), (4, 50), "blinks a minute"),
     "blink_ms": Verdict((100, 400), (60, 500), "length of a blink, median"),
-    "blink_depth": Verdict((0.6, 1), (0.45, 1), "how far the lids close, median; 1 wholly"),
+    "blink_depth": Verdict((0.35, 1), (0.2, 1), "how far lids close; shut ones read 0.35 to 0.8"),
     "identity_distance": Verdict((0, 0.35), (0, 0.6), "dlib; above 0.6 another person"),
     "sharpness": Verdict((0.85, 1.2), (0.7, 1.4), "1 is as sharp as the portrait"),
     "flicker": Verdict((0, 0.8), (0, 1.6), "grey levels of the forehead per frame"),

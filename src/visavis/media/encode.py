@@ -54,7 +54,7 @@ _EXACT = 0x20 | 0x4_0000 | 0x4000  # SWS_AREA, ACCURATE_RND, FULL_CHR_H_INP: nam
 _THREADS = 2
 _SAME_BYTES = {"fflags": "+bitexact"}  # equal pictures and sound, equal file
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_X264 = {"preset": "veryfast", "crf": "16"}
+_X264 = {"preset": "veryfast", "crf": "16", "x264-params": "pbratio=1.0"}
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "24", "b": "0"}
 
 RECIPES: dict[str, Recipe] = {

@@ -42,6 +42,8 @@ def _is_same_file(path: str | Path, other: str | Path) -> bool:
 
 def output_error(path: str | Path, error: BaseException) -> OutputError:
     """Return the one-line error for ``path`` that could not be written because of ``error``."""
+    if isinstance(error, BrokenPipeError):
+        return OutputError(f"{shown(path)} was closed by its reader before the end.")
     reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
     return OutputError(
         f"{shown(path)} cannot be written ({reason}). "

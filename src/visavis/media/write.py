@@ -93,8 +93,13 @@ def _kind(path: str | Path) -> str:
     if text == "-":
         return "-"
     suffix = Path(path).suffix.lower()
-    if text.endswith("/") or (not suffix and os.path.isdir(path)):  # noqa: PTH112 - never raises
+    if text.endswith("/"):
         return "folder"
+    if not suffix and os.path.isdir(path):  # noqa: PTH112 - never raises
+        raise OutputError(
+            f"{shown(path)} is a folder. Name a file in it, as {shown(path)}/out.mp4, "
+            f"or end with / for PNG pictures."
+        )
     if suffix == ".png":
         _check_pattern(path)
         return "pattern"

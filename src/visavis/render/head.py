@@ -51,8 +51,11 @@ class Head:
         return invert_field(forward.astype(np.float32), self.step)
 
 
-def make_head(portrait: Portrait) -> Head:
-    """Return the rigid head of ``portrait``, whose image has the final picture size."""
+def make_head(portrait: Portrait, moving: FloatArray) -> Head:
+    """Return the rigid head of ``portrait``, whose image has the final picture size.
+
+    ``moving`` (h, w) in [0, 1] is what is drawn as moving: ``Layers.alpha``.
+    """
     h, w = portrait.image.shape[:2]
     points = portrait.landmarks
     step = max(4, round(max(w, h) / 72))
@@ -60,7 +63,7 @@ def make_head(portrait: Portrait) -> Head:
     height = face_height(points)
     down = (points[CHIN, :2] - points[FOREHEAD, :2]) / height
     depth = _skull_depth(points, nodes, height)
-    weight = _head_weight(portrait, nodes, height, down)
+    weight = _head_weight(portrait, nodes, height, down) * _border_hold(moving, nodes)
     pivot_xy = points[CHIN, :2] + _PIVOT_BELOW_CHIN * height * down
     nose_depth = float(points[:, 2].min())
     pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * height], np.float32)
@@ -105,20 +108,19 @@ def _head_weight(
     mask[below_chin > 0.05] = 0
     distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) * step / height
     weight = smoothstep(distance, _NECK_LENGTH, 0.0)
-    weight = cv2.GaussianBlur(weight, (0, 0), 0.06 * height / step)
-    return weight * _border_hold(portrait, nodes)
+    return cv2.GaussianBlur(weight, (0, 0), 0.06 * height / step)
 
 
-def _border_hold(portrait: Portrait, nodes: FloatArray) -> FloatArray:
-    """Return (r, c): 0 where the person is cut off by the picture's edge, 1 well inside.
+def _border_hold(moving: FloatArray, nodes: FloatArray) -> FloatArray:
+    """Return (r, c): 0 where what moves is cut off by the picture's edge, 1 well inside.
 
     What leaves the picture must not be pulled into it, for there is nothing behind the edge.
     """
-    h, w = portrait.image.shape[:2]
+    h, w = moving.shape
     touched = np.zeros((h, w), np.uint8)
     edge = np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]
     for side in edge:
-        touched[side] = portrait.matte[side] > 0.5
+        touched[side] = moving[side] > 0.01
     if not touched.any():
         return np.ones(nodes.shape[:2], np.float32)
     distance = cv2.distanceTransform(1 - touched, cv2.DIST_L2, 5)

@@ -77,6 +77,7 @@ class MeshWarpRenderer:
             make_eye(portrait.image, points, *_RIGHT_LIDS, RIGHT_IRIS),
             make_eye(portrait.image, points, *_LEFT_LIDS, LEFT_IRIS),
         )
+        layers = make_layers(portrait, face_height(points))
         nodes = grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step)
         return Appearance(
             image=_skin_only(portrait.image, points),
@@ -84,8 +85,8 @@ class MeshWarpRenderer:
             mood=mood,
             mesh=mesh,
             follow=follow,
-            head=make_head(portrait),
-            layers=make_layers(portrait, face_height(points)),
+            head=make_head(portrait, layers.alpha),
+            layers=layers,
             eyes=eyes,
             mouth=make_mouth(portrait.image, points, rest),
             nodes=nodes,
@@ -111,7 +112,7 @@ class MeshWarpRenderer:
         )
         alpha = cv2.remap(
             appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
+            borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         return over(warped, appearance.layers.plate, alpha)
 

@@ -39,6 +39,7 @@ _GUM = np.array([168, 92, 90], np.float32)
 _TONGUE = np.array([172, 94, 94], np.float32)
 _CAVITY = np.array([108, 48, 44], np.float32)
 _NARROW = np.array([0.35, 0.68, 0.68], np.float32)  # light lost in a narrow slit, red least
+_WARMTH = np.array([0.9, 1.2, 1.3], np.float32)  # light in a mouth comes back from red walls
 _LIP_EDGE_MM = 1.3  # how far landmarks may be off the edge of a lip
 _LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
 
@@ -93,7 +94,9 @@ class Mouth:
         v = np.arange(h, dtype=np.float32)[:, None]
         top, bottom, between = _openings(upper, lower, w)
         gap = bottom - top
-        opened = np.clip(v - top + 0.5, 0, 1) * np.clip(bottom - v + 0.5, 0, 1) * np.clip(gap, 0, 1)
+        edge = max(1.0, 0.6 * self.mm)
+        opened = np.clip((v - top) / edge + 0.5, 0, 1) * np.clip((bottom - v) / edge + 0.5, 0, 1)
+        opened *= np.clip(gap / edge, 0, 1)
         line = np.exp(-(((v - (top + bottom) / 2) / (0.6 * self.mm)) ** 2))
         across = (np.arange(w) - upper[0, 0]) / max(float(upper[-1, 0] - upper[0, 0]), 1.0)
         line = line * smoothstep(np.minimum(across, 1 - across), 0.0, 0.3)
@@ -122,11 +125,11 @@ class Mouth:
         above_lip = 0.72 + 0.28 * smoothstep((bottom - v) / self.mm, -0.5, 3.0)
         left, right = upper[0, 0], upper[-1, 0]
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
-        corners = 1 - 0.65 * smoothstep(across, 0.4, 1.05)
+        corners = 1 - 0.5 * smoothstep(across, 0.4, 1.1)
         gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
         narrow = smoothstep((bottom - top) / self.mm, 2.2, 0.0)[:, None] * _NARROW
         shade = under_lip * above_lip * corners * (0.74 + 0.26 * ramp(gap, 0, 9))
-        return shade[..., None] * (1 - narrow)
+        return shade[..., None] ** _WARMTH * (1 - narrow)
 
 
 def _openings(
