@@ -6,14 +6,6 @@ from visavis.faces.crop import Crop
 from visavis.faces.detect import detect
 from visavis.faces.landmarks import locate
 from visavis.faces.matte import guided, mattes
-from visavis.hub import asset
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    coded = np.fromfile(asset("demo_portrait.webp"), np.uint8)
-    image = cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    return cv2.resize(image, (512, 512), interpolation=cv2.INTER_AREA)
 
 
 @pytest.fixture(scope="module")

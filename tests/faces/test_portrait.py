@@ -7,14 +7,6 @@ from visavis.faces import topology
 from visavis.faces.inspect import inspect_picture
 from visavis.faces.measure import interocular
 from visavis.faces.portrait import find_faces, left_to_right, make_portrait
-from visavis.hub import asset
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    coded = np.fromfile(asset("demo_portrait.webp"), np.uint8)
-    image = cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    return cv2.resize(image, (512, 512), interpolation=cv2.INTER_AREA)
 
 
 @pytest.fixture(scope="module")

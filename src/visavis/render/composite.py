@@ -1,8 +1,8 @@
 """Layers: the moving person over a still background.
 
 The person's matte is widened by a narrow rim, so that every wisp of hair travels with the head, and
-what the head uncovers is filled in once from its surroundings. At rest the picture is exactly the
-photograph.
+what the head uncovers is filled in once from its surroundings. Where nothing moves, the layers add
+up to the photograph.
 """
 
 from __future__ import annotations

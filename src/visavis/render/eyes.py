@@ -8,14 +8,17 @@ import cv2
 import numpy as np
 
 from visavis.render.geometry import (
+    SHIFT,
     Box,
     fill_outside,
     grid,
+    outline,
     paint_over,
     polygon_mask,
     ramp,
     smooth_curve,
     smoothstep,
+    subpixel,
 )
 from visavis.types import FloatArray, ImageArray
 
@@ -55,11 +58,8 @@ class Eye:
             self.texture, at.astype(np.float32), None, cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        upper, lower = (
-            smooth_curve(points[list(self.upper)]),
-            smooth_curve(points[list(self.lower)]),
-        )
-        opening = polygon_mask(self.box, np.concatenate([upper, lower[::-1]]))
+        upper, lower = (smooth_curve(points[list(lid)]) for lid in (self.upper, self.lower))
+        opening = polygon_mask(self.box, outline(upper, lower))
         gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
         cover = cv2.GaussianBlur(opening, (3, 3), 0).astype(np.float32)
         cover *= ramp(gap, 0.1, 0.4) / 255  # lids that touch show nothing of the eyeball
@@ -72,9 +72,9 @@ class Eye:
         if strength == 0:
             return eyeball, cover
         line = np.zeros(cover.shape, np.uint8)
-        corners = np.round((lid[3:-3] - (self.box.x, self.box.y)) * 16).astype(np.int32)
+        corners = subpixel(lid[3:-3] - (self.box.x, self.box.y))
         width = max(1, round(_LASH_WIDTH * self.radius))
-        cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, 4)
+        cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, SHIFT)
         alpha = cv2.GaussianBlur(line, (3, 3), 0).astype(np.float32) * (0.75 * strength / 255)
         total = alpha + cover * (1 - alpha)
         share = (alpha / np.maximum(total, 1e-3))[..., None]
@@ -94,9 +94,7 @@ def make_eye(
     radius = float(np.linalg.norm(ring[1:] - ring[0], axis=1).mean())
     contour = points[list(upper + lower), :2].astype(np.float32)
     box = Box.around(contour, 1.6 * radius, image.shape[1::-1])
-    lids = np.concatenate([
-        smooth_curve(points[list(upper), :2]), smooth_curve(points[list(lower), :2])[::-1]
-    ])  # fmt: skip
+    lids = outline(*(smooth_curve(points[list(lid), :2]) for lid in (upper, lower)))
     crop = image[box.slices].astype(np.float32)
     visible = polygon_mask(box, lids.astype(np.float32)).astype(np.float32) / 255
     margin = max(1, round(_LASH_MARGIN * radius))
@@ -118,8 +116,7 @@ def eye_painted_over(
     between closed lids.
     """
     lids = (smooth_curve(points[list(lid), :2]) for lid in (upper, lower))
-    first, second = lids
-    return paint_over(image, np.concatenate([first, second[::-1]]), -1.0, 0.5)
+    return paint_over(image, outline(*lids), -1.0, 0.5)
 
 
 def _complete_iris(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from visavis.types import FloatArray
 
-_SHIFT = 4  # fractional bits of cv2's polygon coordinates
+SHIFT = 4
+"""Fractional bits of cv2's polygon coordinates."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,20 @@ def ramp(x: float, low: float, high: float) -> float:
     return float(smoothstep(np.array(x), low, high))
 
 
+def subpixel(points: FloatArray) -> NDArray[np.int32]:
+    """Return ``points`` in cv2's fixed-point coordinates of ``SHIFT`` fractional bits."""
+    return np.round(points * (1 << SHIFT)).astype(np.int32)
+
+
+def outline(upper: FloatArray, lower: FloatArray) -> FloatArray:
+    """Return the closed polygon between two curves (k, 2) that run the same way."""
+    return np.concatenate([upper, lower[::-1]])
+
+
 def polygon_mask(box: Box, polygon: FloatArray) -> NDArray[np.uint8]:
     """Return (h, w) uint8 coverage of ``polygon`` (k, 2) in picture pixels, antialiased."""
     mask = np.zeros((box.h, box.w), np.uint8)
-    corners = np.round((polygon - (box.x, box.y)) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(mask, [subpixel(polygon - (box.x, box.y))], 255, cv2.LINE_AA, SHIFT)
     return mask
 
 
@@ -190,7 +200,7 @@ class WarpMesh:
         shape = (-(-self.box.h // self.step), -(-self.box.w // self.step))
         ids = np.full(shape, len(corners), np.int32)
         local = (corners - (self.box.x, self.box.y)) / self.step
-        fixed = np.round(local * (1 << _SHIFT)).astype(np.int32)
+        fixed = subpixel(local)
         for i in order.tolist():
-            cv2.fillConvexPoly(ids, fixed[i], i, cv2.LINE_8, _SHIFT)
+            cv2.fillConvexPoly(ids, fixed[i], i, cv2.LINE_8, SHIFT)
         return ids

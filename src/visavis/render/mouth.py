@@ -15,6 +15,7 @@ import numpy as np
 from visavis.render.geometry import (
     Box,
     grid,
+    outline,
     paint_over,
     polygon_mask,
     ramp,
@@ -183,11 +184,9 @@ def parted_lips_painted_over(image: ImageArray, landmarks: FloatArray) -> ImageA
     strength = ramp(parted, 0.6, 1.6)
     if strength == 0:
         return image
-    upper, lower = (
-        smooth_curve(landmarks[list(lip), :2]) for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP)
-    )
+    lips = (smooth_curve(landmarks[list(lip), :2]) for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP))
     edge = max(1.0, _LIP_EDGE_MM * mm)
-    return paint_over(image, np.concatenate([upper, lower[::-1]]), edge, 0.5 * edge, strength)
+    return paint_over(image, outline(*lips), edge, 0.5 * edge, strength)
 
 
 def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
