@@ -1,0 +1,1 @@
+"""From videos and recordings to the clips that the motion model learns from."""

@@ -1,0 +1,1 @@
+"""Schedules, samplers, guidance and consistency maths for NumPy arrays and torch tensors alike."""
