@@ -1,0 +1,62 @@
+"""Consistency maths: a network that guesses alike from every point of one path out of the noise.
+
+Song et al. (2023) "Consistency Models"; Luo et al. (2023) "Latent Consistency Models" (LCM).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visavis.diffusion.samplers import Denoise, ddim_step
+from visavis.diffusion.schedule import Array, CosineSchedule, Time, unary
+
+SIGMA_DATA = 0.5
+TIMESCALE = 1000.0
+"""How steeply the boundary falls off; LCM's 10 per step of a thousand would be 10,000."""
+
+
+def boundary(t: Time, timescale: float = TIMESCALE, sigma_data: float = SIGMA_DATA) -> Any:
+    """Return c_skip and c_out at time ``t`` (LCM, appendix): 1 and 0 at time 0, then fast 0 and 1.
+
+    With them ``c_skip * x + c_out * guess`` gives back clean data unchanged.
+    """
+    scaled = timescale * t
+    square = scaled**2 + sigma_data**2
+    return sigma_data**2 / square, scaled / unary("sqrt", square)
+
+
+def consistent(denoise: Denoise, x: Array, t: Time, timescale: float = TIMESCALE) -> Array:
+    """Return the consistency function of ``denoise`` at ``x``: its guess, ``x`` itself at time 0.
+
+    Differs from the bare guess only at small times, so that a network trained inside it can be run
+    without it.
+    """
+    skip, out = boundary(t, timescale)
+    return skip * x + out * denoise(x, t)
+
+
+def pseudo_huber(difference: Array, c: float) -> Array:
+    """Return sqrt(d^2 + c^2) - c of each entry: square near 0, absolute far out (Song 2023)."""
+    return unary("sqrt", difference**2 + c**2) - c
+
+
+def skip_times(index: Any, steps: int = 50, skip: int = 5) -> tuple[Any, Any]:
+    """Return the times of solver points ``index`` and ``index - skip`` of ``steps`` (LCM, 4.3).
+
+    ``index`` is 1..steps, a number or an array of them; points before the first count as time 0.
+    """
+    earlier = index - skip
+    earlier = earlier.clip(0, None) if hasattr(earlier, "clip") else max(earlier, 0)
+    return index / steps, earlier / steps
+
+
+def consistency_target(
+    target: Denoise, x: Array, clean: Array, times: tuple[Time, Time], schedule: CosineSchedule
+) -> Array:
+    """Return what the student is to guess from ``x``: what ``target`` guesses one step later.
+
+    ``clean`` is the teacher's (guided) guess from ``x`` at the first of ``times``; one DDIM step
+    with it leads to the second, where ``target``, the slow copy of the student, takes over.
+    """
+    later, earlier = times
+    return consistent(target, ddim_step(x, clean, later, earlier, schedule), earlier)
