@@ -162,7 +162,7 @@ def step(
     )
     rotation = _head(state, seed, seconds, phase)
     coefficients = _face(state, seed, seconds)
-    _eyes(coefficients, state, seed, frame, rotation, fps)
+    look(coefficients, state, seed, frame, rotation, fps)
     breath = _breath(seed, seconds)
     translation = np.array([0.010 * curve(seed, _HEAD + 9, seconds, 0.12), 0.009 * breath])
     return state, coefficients, rotation, translation.astype(np.float32)
@@ -209,7 +209,7 @@ def _face(state: AmbientState, seed: int, seconds: float) -> FloatArray:
     return np.clip(out, 0.0, 1.0)
 
 
-def _eyes(
+def look(
     out: FloatArray, state: AmbientState, seed: int, frame: int, rotation: FloatArray, fps: int
 ) -> None:
     """Write gaze, lids and blink into ``out``; the eyes make up for the turn of the head."""

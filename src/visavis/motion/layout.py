@@ -50,3 +50,20 @@ def unpack(values: NDArray[Any], fps: int = MOTION_FPS) -> Motion:
     """Return the array ``values`` (t, 58) as a Motion."""
     x = np.asarray(values, np.float32)
     return Motion(x[:, COEFFICIENTS], x[:, ROTATION], x[:, TRANSLATION], x[:, SCALE], fps)
+
+
+def mirrored(values: NDArray[Any]) -> FloatArray:
+    """Return motion ``values`` (t, 58) as seen in a mirror: sides swapped, yaw, roll, x negated."""
+    out = np.asarray(values, np.float32)[:, _MIRROR].copy()
+    out[:, [INDEX["headYaw"], INDEX["headRoll"], INDEX["headX"]]] *= -1
+    return out
+
+
+def _other_side(name: str) -> str:
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(side):
+            return name.removesuffix(side) + other
+    return name
+
+
+_MIRROR = [INDEX[_other_side(name)] for name in NAMES]
