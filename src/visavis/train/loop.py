@@ -98,14 +98,14 @@ def run(task: Task, plan: Plan) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
-        _follow(average, net, min(plan.average, (step + 1) / (step + 10)))
+        follow(average, net, min(plan.average, (step + 1) / (step + 10)))
         total += loss.item()
         if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
             _save(task, plan, (net, average, optimiser), step + 1, total / plan.save_every)
             total = 0.0
 
 
-def _follow(average: nn.Module, net: nn.Module, keep: float) -> None:
+def follow(average: nn.Module, net: nn.Module, keep: float) -> None:
     """Move the averaged weights towards the trained ones; copy the batch statistics alike."""
     with torch.no_grad():
         pairs = zip(average.state_dict().values(), net.state_dict().values(), strict=True)
@@ -161,11 +161,11 @@ def export_onnx(
         opset_version=17, dynamo=False, **axes,
     )  # fmt: skip
     model = onnx.load(str(path))
-    _halve(model)
+    halve(model)
     onnx.save(model, str(path))
 
 
-def _halve(model: Any) -> None:
+def halve(model: Any) -> None:
     """Store large weights in half precision, very large matrices in bytes with a scale per row.
 
     The casts are folded when the file is loaded; the network computes in float32.
