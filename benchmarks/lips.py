@@ -16,9 +16,10 @@ import numpy as np
 
 from visavis.audio.phones import PhoneRecognizer
 from visavis.hub import asset
+from visavis.motion.controls import Timeline
 from visavis.motion.rules import RuleMotion
 from visavis.train.speech_data import coloured_noise, is_held_out, read_sound, tones
-from visavis.types import ARKIT_NAMES, SAMPLE_RATE, Audio, Features, Motion, Phase
+from visavis.types import ARKIT_NAMES, SAMPLE_RATE, Audio, Features, Motion
 
 CLOSED_CM = 0.05
 TOLERANCE_S = 0.04
@@ -50,7 +51,7 @@ def speak(samples: np.ndarray, seed: int = 0) -> tuple[Motion, Features, float, 
     t0 = time.process_time()
     features = recognizer.step(recognizer.start(), Audio(samples), final=True)[1]
     t1 = time.process_time()
-    motion = model.step(model.start(seed), features, Phase.SPEAKING, final=True)[1]
+    motion = model.step(model.start(seed), features, Timeline(), final=True)[1]
     return motion, features, t1 - t0, time.process_time() - t1
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from visavis.animator import Animator, MotionAnimator, Prepared, frame_count
 from visavis.api import load
+from visavis.motion.controls import Controls, Timeline
 from visavis.types import SAMPLE_RATE, Audio, Features, Frame, ImageArray, Motion, Phase, Portrait
 
 ROW = SAMPLE_RATE // 25
@@ -55,7 +56,12 @@ class Jaw:
         return seed, 0
 
     def step(
-        self, state: tuple[int, int], features: Features, phase: Phase, final: bool = False
+        self,
+        state: tuple[int, int],
+        features: Features,
+        timeline: Timeline,
+        final: bool = False,
+        other: Any = None,
     ) -> tuple[tuple[int, int], Motion]:
         seed, count = state
         motion = Motion.rest(len(features))
@@ -114,7 +120,7 @@ def play(
     state = animator.start(prepared, seed)
     frames: list[Frame] = []
     for i, piece in enumerate(pieces):
-        state, new = animator.step(state, Audio(piece), Phase.SPEAKING, i == len(pieces) - 1)
+        state, new = animator.step(state, Audio(piece), final=i == len(pieces) - 1)
         frames += new
     return frames
 
@@ -143,7 +149,7 @@ def test_two_interleaved_sessions_equal_two_alone(case: Case) -> None:
     for start in range(0, 16_000, 1600):
         for k in (0, 1):
             piece = Audio(sounds[k][start : start + 1600])
-            states[k], new = animator.step(states[k], piece, Phase.SPEAKING, start == 14_400)
+            states[k], new = animator.step(states[k], piece, final=start == 14_400)
             together[k] += new
     for a, b in zip(alone, together, strict=True):
         assert_same(a, b)
@@ -155,7 +161,7 @@ def test_idling_grows_nothing(case: Case) -> None:
     silence = Audio(np.zeros(SAMPLE_RATE, np.float32))
     sizes = []
     for _ in range(20):
-        state, _frames = animator.step(state, silence, Phase.IDLE)
+        state, _frames = animator.step(state, silence, Timeline.steady(Controls(Phase.IDLE)))
         sizes.append(len(pickle.dumps(replace(state, prepared=None))))
     assert max(sizes[10:]) <= max(sizes[2:10]) + 100, sizes
 

@@ -9,11 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from visavis.audio.features import FeatureExtractor
+from visavis.errors import InputError
 from visavis.motion.base import MotionModel
+from visavis.motion.controls import Timeline
 from visavis.motion.filters import ResampleState, start_resample, step_resample
 from visavis.render.base import Renderer
-from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, Frame, Motion, Phase, Portrait
+from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, Features, Frame, Motion, Portrait
+
+NOTHING_ASKED = Timeline()
+"""The default controls at all times."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,19 @@ class Animator(Protocol):
         ...
 
     def step(
-        self, state: Any, audio: Audio, phase: Phase = Phase.SPEAKING, final: bool = False
+        self,
+        state: Any,
+        audio: Audio,
+        timeline: Timeline = NOTHING_ASKED,
+        final: bool = False,
+        other: Audio | None = None,
     ) -> tuple[Any, list[Frame]]:
         """Take the next piece of sound; return the new state and the frames now known.
 
-        After the last piece (``final``) exactly ``ceil(samples * fps / SAMPLE_RATE)`` frames have
-        come out.
+        ``timeline`` says what each frame is asked to do; it may change from step to step.
+        ``other`` is what the other person says meanwhile, from the first step on and as long as
+        ``audio``. After the last piece (``final``) exactly
+        ``ceil(samples * fps / SAMPLE_RATE)`` frames have come out.
         """
         ...
 
@@ -62,6 +76,7 @@ class MotionState:
 
     ``features``, ``motion`` and ``rate`` are the states of the extractor, the motion model and the
     change of frame rate; ``samples`` and ``frames`` count what went in and what came out.
+    ``other`` is the extractor's state for the other person's sound; None: there is none.
     """
 
     prepared: Prepared
@@ -70,6 +85,7 @@ class MotionState:
     rate: ResampleState
     samples: int = 0
     frames: int = 0
+    other: Any = None
 
 
 class MotionAnimator:
@@ -111,20 +127,48 @@ class MotionAnimator:
         return MotionState(prepared, features, motion, start_resample())
 
     def step(
-        self, state: MotionState, audio: Audio, phase: Phase = Phase.SPEAKING, final: bool = False
+        self,
+        state: MotionState,
+        audio: Audio,
+        timeline: Timeline = NOTHING_ASKED,
+        final: bool = False,
+        other: Audio | None = None,
     ) -> tuple[MotionState, list[Frame]]:
-        """Take the next piece of sound; return the new state and the frames now known."""
+        """Take the next piece of sound; return the new state and the frames now known.
+
+        Raises:
+            InputError: ``other`` is not as long as ``audio``, or comes first in the middle.
+        """
         features_state, features = self._features.step(state.features, audio, final)
-        motion_state, motion = self._motion.step(state.motion, features, phase, final)
+        other_state, heard = self._hear_other(state, audio, other, final)
+        motion_state, motion = self._motion.step(state.motion, features, timeline, final, heard)
         rate, due = step_resample(state.rate, motion, self._fps, final)
         samples = state.samples + len(audio)
         if final:
             due = due[: frame_count(samples, self._fps) - state.frames]
         frames = self.draw(state.prepared, due, state.frames)
+        made = state.frames + len(due)
         after = MotionState(
-            state.prepared, features_state, motion_state, rate, samples, state.frames + len(due)
+            state.prepared, features_state, motion_state, rate, samples, made, other_state
         )
         return after, frames
+
+    def _hear_other(
+        self, state: MotionState, audio: Audio, other: Audio | None, final: bool
+    ) -> tuple[Any, Features | None]:
+        """Return the extractor's state and rows of the other person's sound, None without one."""
+        if state.other is None and other is None:
+            return None, None
+        if state.other is None and state.samples:
+            raise InputError("The other person's sound must be given from the first step on.")
+        before = self._features.start() if state.other is None else state.other
+        sound = Audio(np.zeros(len(audio), np.float32)) if other is None else other
+        if len(sound) != len(audio):
+            raise InputError(
+                f"The other person's sound has {len(sound)} samples, one's own {len(audio)}; "
+                "give as many of both."
+            )
+        return self._features.step(before, sound, final)
 
     def draw(self, prepared: Prepared, motion: Motion, first: int = 0) -> list[Frame]:
         """Draw motion that is already known (a motion file); its frames count from ``first``."""

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from visavis.animator import Animator, MotionAnimator, Prepared, frame_count
+from visavis.animator import NOTHING_ASKED, Animator, MotionAnimator, Prepared, frame_count
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError
@@ -28,6 +28,7 @@ from visavis.media.place import refuse_sources, whole_file
 from visavis.media.read import Trim, check_trim, open_audio
 from visavis.media.write import FrameWriter, open_writer
 from visavis.motion.base import MotionModel
+from visavis.motion.controls import Controls, Timeline, as_timeline
 from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.filters import resample
 from visavis.motion.rules import RuleMotion
@@ -43,7 +44,6 @@ from visavis.types import (
     Frame,
     ImageArray,
     Motion,
-    Phase,
     Portrait,
 )
 
@@ -142,12 +142,14 @@ def frames(
     fps: int = MOTION_FPS,
     seed: int = 0,
     crop: bool = True,
+    controls: Controls | Timeline | None = None,
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
     animator = load(fps=fps)
     prepared = animator.prepare(*_framed(open_portrait(portrait), size, crop))
-    with _sound_file(audio) as sound, _scene(animator, prepared, sound, None, None, seed) as scene:
+    play = _Play(animator, prepared, seed, as_timeline(controls))
+    with _sound_file(audio) as sound, _scene(play, sound) as scene:
         yield from scene.frames
 
 
@@ -164,6 +166,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     face: int | None = None,
     motion: str | Path | None = None,
     motion_out: str | Path | None = None,
+    controls: Controls | Timeline | None = None,
     progress: Callable[[Tick], None] | None = None,
 ) -> Result:
     """Write a video of ``portrait`` speaking ``audio`` to ``out``.
@@ -183,6 +186,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
         motion_out: where to write the motion as well.
+        controls: what the face is asked to do, all the time or over time.
         progress: called after each frame.
 
     Raises:
@@ -201,13 +205,24 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
-        scene = stack.enter_context(_scene(animator, prepared, sound, trim, motion, seed))
+        play = _Play(animator, prepared, seed, as_timeline(controls))
+        scene = stack.enter_context(_scene(play, sound, trim, motion))
         writer = stack.enter_context(open_writer(out, prepared.size, fps, sound, trim))
         played = _written(scene, writer, watch, progress, keep=curves is not None)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
     warnings = (*opened.warnings, *scene.warnings)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
+
+
+@dataclass(frozen=True)
+class _Play:
+    """Who plays: ``animator`` with a ``prepared`` portrait, from ``seed``, as ``timeline`` asks."""
+
+    animator: MotionAnimator
+    prepared: Prepared
+    seed: int
+    timeline: Timeline
 
 
 @dataclass(frozen=True)
@@ -222,15 +237,10 @@ class _Scene:
 
 @contextmanager
 def _scene(
-    animator: MotionAnimator,
-    prepared: Prepared,
-    sound: Path | None,
-    trim: Trim | None,
-    motion: str | Path | None,
-    seed: int,
+    play: _Play, sound: Path | None, trim: Trim | None = None, motion: str | Path | None = None
 ) -> Iterator[_Scene]:
     """Open what moves the face: a motion file if there is one, or else speech."""
-    fps = animator.fps
+    animator, prepared, fps = play.animator, play.prepared, play.animator.fps
     if motion is not None:
         start, end = check_trim(trim)
         script = resample(read_motion(motion), fps)
@@ -238,27 +248,31 @@ def _scene(
         if not len(script):
             raise InputError(f"{motion} ends before the trim begins, at {start} s.")
         moments = (script[i : i + 1] for i in range(len(script)))
-        drawn = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
-        yield _Scene(drawn, len(script), fps, [])
+        played = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
+        yield _Scene(played, len(script), fps, [])
     elif sound is not None:
         with open_audio(sound, trim) as reader:
             samples = reader.duration_samples
             total = None if samples is None else frame_count(samples, fps)
-            spoken_frames = spoken(animator, prepared, reader.chunks(PIECE), seed)
-            yield _Scene(spoken_frames, total, fps, reader.warnings)
+            drawn = spoken(animator, prepared, reader.chunks(PIECE), play.seed, play.timeline)
+            yield _Scene(drawn, total, fps, reader.warnings)
     else:
         raise InputError("There is no sound to speak. Give a recording, or a motion file.")
 
 
 def spoken(
-    animator: Animator, prepared: Prepared, pieces: Iterable[FloatArray], seed: int
+    animator: Animator,
+    prepared: Prepared,
+    pieces: Iterable[FloatArray],
+    seed: int,
+    timeline: Timeline = NOTHING_ASKED,
 ) -> Iterator[Frame]:
     """Play ``pieces`` of sound through the animator, as a live session does."""
     state = animator.start(prepared, seed)
     for piece in pieces:
-        state, new = animator.step(state, Audio(piece), Phase.SPEAKING)
+        state, new = animator.step(state, Audio(piece), timeline)
         yield from new
-    state, new = animator.step(state, Audio(np.zeros(0, np.float32)), Phase.SPEAKING, final=True)
+    state, new = animator.step(state, Audio(np.zeros(0, np.float32)), timeline, final=True)
     yield from new
 
 

@@ -45,6 +45,7 @@ from visavis.media.encode import to_bt709
 from visavis.media.read import open_audio
 from visavis.media.write import open_writer
 from visavis.motion.base import MotionModel
+from visavis.motion.controls import Timeline
 from visavis.render.base import Renderer
 from visavis.timing import Stopwatch, percentile
 from visavis.types import (
@@ -54,7 +55,6 @@ from visavis.types import (
     FloatArray,
     ImageArray,
     Motion,
-    Phase,
     Portrait,
 )
 
@@ -98,11 +98,16 @@ class TimedMotion:
         return self._inner.start(seed)
 
     def step(
-        self, state: Any, features: Features, phase: Phase, final: bool = False
+        self,
+        state: Any,
+        features: Features,
+        timeline: Timeline,
+        final: bool = False,
+        other: Features | None = None,
     ) -> tuple[Any, Motion]:
         """Step the inner model."""
         with self._watch.stage("motion"):
-            return self._inner.step(state, features, phase, final)
+            return self._inner.step(state, features, timeline, final, other)
 
 
 class TimedRenderer:
@@ -197,7 +202,7 @@ def _first_frame_ms(
     for begin in range(0, len(speech), LIVE_PIECE):
         watch = Stopwatch()
         piece = Audio(speech[begin : begin + LIVE_PIECE])
-        state, frames = animator.step(state, piece, Phase.SPEAKING)
+        state, frames = animator.step(state, piece)
         for frame in frames[:1]:
             picture = to_bt709(colours, frame.image)
             picture.pts = 0

@@ -8,9 +8,10 @@ import pytest
 
 from visavis.audio.phones import PhoneRecognizer
 from visavis.media.read import open_audio
+from visavis.motion.controls import Timeline
 from visavis.motion.layout import INDEX, pack
 from visavis.motion.rules import RuleMotion
-from visavis.types import Audio, Motion, Phase
+from visavis.types import Audio, Motion
 
 SPEECH = Path(__file__).parents[3] / "shared/data/speech"
 
@@ -18,7 +19,7 @@ SPEECH = Path(__file__).parents[3] / "shared/data/speech"
 def spoken(sound: np.ndarray) -> Motion:
     recognizer, model = PhoneRecognizer(), RuleMotion()
     rows = recognizer.step(recognizer.start(), Audio(sound), final=True)[1]
-    return model.step(model.start(0), rows, Phase.SPEAKING, final=True)[1]
+    return model.step(model.start(0), rows, Timeline(), final=True)[1]
 
 
 def parting(motion: Motion) -> np.ndarray:

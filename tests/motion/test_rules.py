@@ -5,6 +5,7 @@ import pytest
 
 from visavis.audio.phones import CLOSED, LABIAL, LEVEL, PHONES, VOICING
 from visavis.motion.coarticulation import silence
+from visavis.motion.controls import Controls, Timeline
 from visavis.motion.layout import INDEX, pack
 from visavis.motion.rules import RuleMotion
 from visavis.types import Features, Motion, Phase
@@ -24,9 +25,13 @@ def said(*phones: tuple[str, int]) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def during(phase: Phase) -> Timeline:
+    return Timeline.steady(Controls(phase))
+
+
 def moved(rows: np.ndarray, seed: int = 1, phase: Phase = Phase.SPEAKING) -> Motion:
     model = RuleMotion()
-    return model.step(model.start(seed), Features(rows, 100), phase, final=True)[1]
+    return model.step(model.start(seed), Features(rows, 100), during(phase), final=True)[1]
 
 
 def curve(motion: Motion, name: str) -> np.ndarray:
@@ -47,16 +52,16 @@ def test_any_cutting_gives_the_same_frames(rows: int) -> None:
         state, parts = model.start(1), []
         for a, b in zip([0, *cuts], [*cuts, rows], strict=True):
             state = pickle.loads(pickle.dumps(state))
-            state, part = model.step(state, Features(values[a:b], 100, a), Phase.SPEAKING)
+            state, part = model.step(state, Features(values[a:b], 100, a), Timeline())
             parts.append(part)
-        state, part = model.step(state, Features(values[:0], 100), Phase.SPEAKING, final=True)
+        state, part = model.step(state, Features(values[:0], 100), Timeline(), final=True)
         joined = Motion.concatenate([*parts, part])
         assert np.array_equal(pack(joined), pack(whole))
 
 
 def test_look_ahead_is_as_stated() -> None:
     model = RuleMotion()
-    _, motion = model.step(model.start(0), Features(WORDS[:100], 100), Phase.SPEAKING)
+    _, motion = model.step(model.start(0), Features(WORDS[:100], 100), Timeline())
     assert len(motion) / 25 >= 100 / 100 - model.look_ahead_samples / 16000 - 1 / 25
 
 
@@ -116,6 +121,6 @@ def test_long_silence_grows_nothing() -> None:
     model = RuleMotion()
     state = model.start(0)
     for _ in range(200):
-        state, _ = model.step(state, Features(silence(50), 100), Phase.IDLE)
+        state, _ = model.step(state, Features(silence(50), 100), during(Phase.IDLE))
     assert len(state.rows) < 40
     assert len(pickle.dumps(state)) < 20000

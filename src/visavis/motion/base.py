@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from visavis.types import Features, Motion, Phase
+from visavis.motion.controls import Timeline
+from visavis.types import Features, Motion
 
 
 class MotionModel(Protocol):
@@ -31,7 +32,17 @@ class MotionModel(Protocol):
         ...
 
     def step(
-        self, state: Any, features: Features, phase: Phase, final: bool = False
+        self,
+        state: Any,
+        features: Features,
+        timeline: Timeline,
+        final: bool = False,
+        other: Features | None = None,
     ) -> tuple[Any, Motion]:
-        """Take the next rows; return the new state and the frames now known (maybe none)."""
+        """Take the next rows; return the new state and the frames now known (maybe none).
+
+        ``timeline`` says what frame ``n`` is asked to do at ``n / fps`` seconds; a frame that has
+        come out stays as it is. ``other`` the rows of the other person's sound in a conversation,
+        as many as ``features``; None: nothing is heard of anybody else.
+        """
         ...

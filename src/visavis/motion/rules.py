@@ -14,9 +14,10 @@ from visavis.audio.features import HOP_SAMPLES, ROWS_PER_SECOND
 from visavis.audio.phones import LEVEL, PITCH, SIZE, VOICING
 from visavis.motion import ambient
 from visavis.motion.coarticulation import ROWS_AHEAD, ROWS_BEHIND, WINDOW_ROWS, mouth, silence
+from visavis.motion.controls import Timeline
 from visavis.motion.noise import curve, normal
 from visavis.motion.visemes import SHAPES, spreading
-from visavis.types import ARKIT_NAMES, MOTION_FPS, Features, FloatArray, Motion, Phase
+from visavis.types import ARKIT_NAMES, MOTION_FPS, Features, FloatArray, Motion
 
 _ROWS_PER_FRAME = ROWS_PER_SECOND // MOTION_FPS
 _SIDES = np.array([n.endswith("Left") * 1.0 - n.endswith("Right") for n in ARKIT_NAMES], np.float32)
@@ -46,9 +47,14 @@ class RuleMotion:
         return RuleState(seed, ambient.start(seed, self.fps))
 
     def step(
-        self, state: RuleState, features: Features, phase: Phase, final: bool = False
+        self,
+        state: RuleState,
+        features: Features,
+        timeline: Timeline,
+        final: bool = False,
+        other: Features | None = None,
     ) -> tuple[RuleState, Motion]:
-        """Take the next rows; return the frames now known."""
+        """Take the next rows; return the frames now known. ``other`` is not listened to."""
         assert features.values.shape[1:] == (SIZE,), features.values.shape
         rows = np.concatenate([state.rows, features.values])
         received = state.received + len(features)
@@ -61,6 +67,7 @@ class RuleMotion:
         for i in range(frames):
             window = rows[i * _ROWS_PER_FRAME : i * _ROWS_PER_FRAME + WINDOW_ROWS]
             frame = state.frame + i
+            phase = timeline.at(frame / self.fps).phase
             now, face, rotation, translation = ambient.step(
                 now, state.seed, frame, prosody(window), phase, self.fps
             )
