@@ -6,10 +6,13 @@ Nothing here steers what is computed; frames depend on sample and frame counts a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
 
 
 class Stopwatch:
@@ -37,6 +40,17 @@ class Stopwatch:
     def stages_ms(self, per: int = 1) -> dict[str, float]:
         """Return stage name -> milliseconds, divided by ``per`` (say, the number of frames)."""
         return {name: ns / 1e6 / max(per, 1) for name, ns in self._stages_ns.items()}
+
+
+def paced(items: Iterable[Item], rate: float) -> Iterator[Item]:
+    """Yield ``items``, the ``n``-th not before ``n / rate`` seconds after the first was asked for.
+
+    Pauses do not add up: a late item shortens the wait for the next.
+    """
+    watch = Stopwatch()
+    for n, item in enumerate(items):
+        time.sleep(max(0.0, n / rate - watch.elapsed_s()))
+        yield item
 
 
 def percentile(values: list[float], share: float) -> float:

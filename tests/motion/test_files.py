@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from visavis.errors import InputError, OutputError, UnreadableMedia
-from visavis.motion.files import LIVE_LINK_NAMES, read_motion, write_motion
+from visavis.motion.files import read_motion, write_motion
 from visavis.motion.filters import resample
 from visavis.motion.layout import INDEX, pack, unpack
+from visavis.motion.live_link import LIVE_LINK_NAMES
 from visavis.types import Motion
 
 TAKES = Path(__file__).parents[3] / "shared/data/arkit_takes"

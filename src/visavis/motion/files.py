@@ -1,10 +1,8 @@
 """Motion files: Live Link Face CSV, JSON and npz, chosen by extension.
 
-Live Link Face (Apple's ARKit in Unreal's app) writes a time code, the 52 coefficients and nine
-angles in radians. In real takes a positive eye yaw looks to the person's own right and a positive
-pitch looks down; the head follows the same rule here (yaw towards the person's right, pitch down,
-roll towards the right shoulder), so each head angle is minus ours in radians. The CSV has no place
-for head translation and scale; JSON and npz keep all 58 values.
+Live Link Face (Apple's ARKit in Unreal's app) writes a time code and the 61 values of
+motion/live_link.py, which have no place for head translation and scale; JSON and npz keep all 58
+values.
 """
 
 from __future__ import annotations
@@ -24,32 +22,15 @@ import numpy as np
 from visavis.errors import InputError, UnreadableMedia
 from visavis.media.kinds import regular_file
 from visavis.media.place import whole_file
-from visavis.motion.layout import INDEX, NAMES, SIZE, pack, unpack
+from visavis.motion.layout import NAMES, pack, unpack
+from visavis.motion.live_link import LIVE_LINK_NAMES, from_live_link, to_live_link
 from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Motion
-
-_SIDED = ("EyeBlink", "EyeLookDown", "EyeLookIn", "EyeLookOut", "EyeLookUp", "EyeSquint", "EyeWide")
-LIVE_LINK_NAMES: tuple[str, ...] = (
-    *(name + "Left" for name in _SIDED), *(name + "Right" for name in _SIDED),
-    "JawForward", "JawRight", "JawLeft", "JawOpen", "MouthClose", "MouthFunnel", "MouthPucker",
-    "MouthRight", "MouthLeft", "MouthSmileLeft", "MouthSmileRight", "MouthFrownLeft",
-    "MouthFrownRight", "MouthDimpleLeft", "MouthDimpleRight", "MouthStretchLeft",
-    "MouthStretchRight", "MouthRollLower", "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper",
-    "MouthPressLeft", "MouthPressRight", "MouthLowerDownLeft", "MouthLowerDownRight",
-    "MouthUpperUpLeft", "MouthUpperUpRight", "BrowDownLeft", "BrowDownRight", "BrowInnerUp",
-    "BrowOuterUpLeft", "BrowOuterUpRight", "CheekPuff", "CheekSquintLeft", "CheekSquintRight",
-    "NoseSneerLeft", "NoseSneerRight", "TongueOut", "HeadYaw", "HeadPitch", "HeadRoll",
-    "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
-)  # fmt: skip
-"""The 61 columns of a Live Link Face recording, in the app's order."""
-
-EYE_RANGE_RAD = 0.61
-"""Turn of the eye at an eyeLook coefficient of 1 in Live Link Face recordings."""
 
 MAX_FPS = 240
 LONGEST_GAP_S = 60
 """A longer pause between two frames is a damaged time code, not dropped frames."""
 _RATES = (24, 25, 30, 50, 60, 100, 120, 240)
-_OURS = {name[0].upper() + name[1:]: name for name in ARKIT_NAMES}
+_NEEDED = {"Timecode", *(name[0].upper() + name[1:] for name in ARKIT_NAMES)}
 _FORMAT = "visavis-motion"
 
 
@@ -128,28 +109,11 @@ def _unknown(path: Path) -> str:
     )
 
 
-def _live_link(motion: Motion) -> FloatArray:
-    """Return the 61 Live Link Face values of each frame (t, 61)."""
-    values = pack(motion)
-    out = np.zeros((len(motion), len(LIVE_LINK_NAMES)), np.float32)
-    for i, name in enumerate(LIVE_LINK_NAMES):
-        if name in _OURS:
-            out[:, i] = values[:, INDEX[_OURS[name]]]
-        elif name.startswith("Head"):
-            out[:, i] = -np.radians(values[:, INDEX["h" + name[1:]]])
-    for side, sign in (("Left", 1.0), ("Right", -1.0)):
-        look = {d: values[:, INDEX[f"eyeLook{d}{side}"]] for d in ("In", "Out", "Up", "Down")}
-        at = LIVE_LINK_NAMES.index(f"{side}EyeYaw")
-        out[:, at] = EYE_RANGE_RAD * sign * (look["In"] - look["Out"])
-        out[:, at + 1] = EYE_RANGE_RAD * (look["Down"] - look["Up"])
-    return out
-
-
 def _write_csv(motion: Motion) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["Timecode", "BlendShapeCount", *LIVE_LINK_NAMES])
-    for n, row in enumerate(_live_link(motion)):
+    for n, row in enumerate(to_live_link(motion)):
         seconds, frame = divmod(n, motion.fps)
         minutes, hours = seconds // 60, seconds // 3600
         code = f"{hours:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{frame:02d}.000"
@@ -160,15 +124,13 @@ def _write_csv(motion: Motion) -> bytes:
 def _read_csv(data: bytes) -> Motion:
     """Return a Live Link Face recording on an even grid; dropped frames are interpolated."""
     header, body = _table(list(csv.reader(io.StringIO(data.decode("utf-8-sig")))))
-    values = np.zeros((len(body), SIZE), np.float32)
-    values[:, INDEX["headScale"]] = 1.0
-    for i, name in enumerate(header):
-        if name in _OURS:
-            values[:, INDEX[_OURS[name]]] = [float(r[i]) for r in body]
-        elif name in ("HeadYaw", "HeadPitch", "HeadRoll"):
-            values[:, INDEX["h" + name[1:]]] = -np.degrees([float(r[i]) for r in body])
+    values = np.zeros((len(body), len(LIVE_LINK_NAMES)), np.float32)
+    for i, name in enumerate(LIVE_LINK_NAMES):
+        if name in header:
+            values[:, i] = [float(r[header.index(name)]) for r in body]
     codes = [r[header.index("Timecode")] for r in body]
-    return _even(values, *_clock(codes))
+    seconds, fps = _clock(codes)
+    return _even(pack(from_live_link(values, fps)), seconds, fps)
 
 
 def _table(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
@@ -176,7 +138,7 @@ def _table(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     if not rows or "Timecode" not in rows[0]:
         raise InputError("the first line must be the header Timecode,BlendShapeCount,...")
     header, body = rows[0], [r for r in rows[1:] if r]
-    missing = [n for n in ("Timecode", *_OURS) if n not in header]
+    missing = sorted(_NEEDED - set(header))
     if missing:
         raise InputError(f"the column {missing[0]} is missing; Live Link Face writes 61 columns.")
     short = next((i for i, r in enumerate(body) if len(r) != len(header)), None)
