@@ -34,8 +34,8 @@ AXES = 12
 """Principal components of the windows of a group that are compared."""
 SEGMENT = 64
 """Frames of a stretch whose spectrum is taken (2.56 s)."""
-BAND_HZ = (0.4, 8.0)
-"""Below lies drift, above mostly the noise of tracking."""
+BAND_HZ = (0.4, 5.0)
+"""Below lies drift, above the noise of tracking: there the spectra of real heads go flat."""
 
 BLINK_RISE, BLINK_STAY = 0.3, 0.15
 """A blink raises eyeBlink this far above its median, and lasts while above the second."""
@@ -43,7 +43,9 @@ BLINK_FRAMES = (2, 15)
 SACCADE_DEG = 2.5
 """Eyes that turn farther from one frame to the next (60 degrees a second) jump."""
 
-_MOST_SPREAD = 1e-4
+LEAST_SPREAD = 0.02
+"""Values that hardly ever move count in this unit, so that their noise does not decide."""
+
 _PIXELS = 100.0
 
 
@@ -71,8 +73,8 @@ class Space:
     """Where windows of motion are compared: the ``columns`` (d,) of the layout and how to see them.
 
     ``unit`` (d,) scales values; ``centre`` (m,) and ``axes`` (m, k) are the mean and the principal
-    components of reference windows, of total variance 1. ``is_centred``: each clip's mean is taken
-    out first, so that only movement counts.
+    components of reference windows. ``is_centred``: each clip's mean is taken out first, so that
+    only movement counts.
     """
 
     columns: NDArray[np.intp]
@@ -132,17 +134,16 @@ def make_space(
 ) -> Space:
     """Return the space in which windows of the columns ``chosen`` are compared.
 
-    ``clips`` (t, 58) are the reference: of people other than those compared, at best. Each value
-    counts in units of its own spread there.
+    ``clips`` (t, 58) are the reference, people of all kinds. Each value counts in units of its own
+    spread there.
     """
     rows = np.concatenate([_part(c, chosen, is_centred) for c in clips])
-    unit = np.maximum(rows.std(axis=0), _MOST_SPREAD)
+    unit = np.maximum(rows.std(axis=0), LEAST_SPREAD)
     raw = Space(chosen, unit, np.zeros(0), np.zeros((0, 0)), is_centred)
     found = np.concatenate([_windows(raw, c) for c in clips])
     centre = found.mean(axis=0)
-    _, spread, axes = np.linalg.svd(found - centre, full_matrices=False)
-    kept = axes[:AXES].T / np.sqrt(np.square(spread[:AXES]).sum() / len(found))
-    return Space(chosen, unit, centre, kept, is_centred)
+    axes = np.linalg.svd(found - centre, full_matrices=False)[2]
+    return Space(chosen, unit, centre, axes[:AXES].T, is_centred)
 
 
 def embed(space: Space, clips: Sequence[FloatArray]) -> FloatArray:
@@ -165,18 +166,19 @@ def _windows(space: Space, clip: FloatArray) -> FloatArray:
     return np.array(rows).reshape(len(rows), 2 * WINDOW * part.shape[1])
 
 
-def frechet(a: FloatArray, b: FloatArray) -> float:
+def frechet(made: FloatArray, real: FloatArray) -> float:
     """Return the Fréchet distance of two sets of windows (n, k) (Heusel et al. 2017).
 
-    Covariances are shrunk towards a ball (``shrunk_covariance``). With windows from ``embed`` a
-    face frozen at the reference's mean is about 1 away. Sets of like size compare; small ones are
-    a little apart even when alike, so state what two sets of people are apart.
+    In units of the variance of ``real``: a face frozen at its mean is 1 away. Covariances are
+    shrunk towards a ball (``shrunk_covariance``). Sets of like size compare; small ones are apart
+    even when alike, so state what two sets of people are apart.
     """
-    mean = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
-    cov_a, cov_b = shrunk_covariance(a), shrunk_covariance(b)
-    root = _root(cov_a)
-    shared = np.trace(_root(root @ cov_b @ root))
-    return float(max(0.0, mean + np.trace(cov_a) + np.trace(cov_b) - 2.0 * shared))
+    mean = np.square(made.mean(axis=0) - real.mean(axis=0)).sum()
+    cov_a, cov_b = shrunk_covariance(made), shrunk_covariance(real)
+    root = _root(cov_b)
+    shared = np.trace(_root(root @ cov_a @ root))
+    apart = mean + np.trace(cov_a) + np.trace(cov_b) - 2.0 * shared
+    return float(max(0.0, apart) / max(float(np.trace(cov_b)), 1e-12))
 
 
 def shrunk_covariance(rows: FloatArray) -> FloatArray:

@@ -1,0 +1,352 @@
+"""Motion from sound beside tracked real people whom no training saw (issue 3, item 2).
+
+``python benchmarks/motion.py --shared ../shared --clips CLIPS [--teacher T.onnx] [--student S.onnx]
+[--out FOLDER]`` plays the sound of held-out talking clips (made by ``visavis.data``) to the teacher
+(50 and 10 steps), the one-step student (the packaged network by default) with 1, 2 and 4 steps, and
+First light's rules, each with several seeds; chance is a stretch of another real person's motion
+from the training clips. It prints tables, writes figures to ``--out``, and JSON last.
+
+Columns: *lips* are distances of lip points on an average face (``visavis.eval.dynamics.LipError``);
+*Fréchet* 1 is a face frozen at people's mean; what chance has there is what other real people have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import players
+from charts import Curve, Panel, draw
+
+from visavis.data.clip import Clip, read_clip
+from visavis.data.people import split_of
+from visavis.eval import dynamics
+from visavis.motion.layout import INDEX
+from visavis.motion.rules import RuleMotion
+from visavis.types import MOTION_FPS, FloatArray
+
+GROUPS = (*dynamics.MEASURED, "all")
+SHOWN = {
+    "head pitch": "headPitch", "head yaw": "headYaw", "head roll": "headRoll",
+    "inner brow": "browInnerUp",
+}  # fmt: skip
+TRACES = ("jawOpen", "mouthClose", "browInnerUp", "eyeBlinkLeft", "headPitch", "headYaw")
+DRAWS = 400
+"""Redraws of the clips, for the margin of error (bootstrap, Efron 1979)."""
+ALLOWED = 1.05
+MIRRORED = "mirrored"
+
+Make = Callable[[int, int], FloatArray]
+"""Motion for (clip, seed)."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one system made: ``seeds`` x ``clips`` motions (t, 58)."""
+
+    name: str
+    motions: tuple[tuple[FloatArray, ...], ...]
+
+    @property
+    def flat(self) -> list[FloatArray]:
+        """All motions, one seed after the other."""
+        return [m for seed in self.motions for m in seed]
+
+
+@dataclass(frozen=True)
+class People:
+    """The real side: held-out ``clips`` and their ``motions``; the ``training`` clips.
+
+    ``takes`` (t, 58) have no sound and serve for blinks; ``known`` (58,) are the values tracked in
+    all clips, ``unit`` (58,) is how much each moves in the training clips.
+    """
+
+    clips: tuple[Clip, ...]
+    motions: tuple[FloatArray, ...]
+    training: tuple[Clip, ...]
+    takes: tuple[FloatArray, ...]
+    known: np.ndarray
+    unit: FloatArray
+
+
+def people(folder: Path, shortest_s: float) -> People:
+    """Return the real talking clips in ``folder``, held out and for training."""
+    paths = sorted(folder.glob("*.npz"))
+    stored = [read_clip(p) for p in paths if not p.stem.endswith(MIRRORED)]
+    takes = tuple(c.motion for c in stored if c.source == "take")
+    every = [c for c in stored if c.source == "talking" and c.is_heard and len(c.samples)]
+    every = [c for c in every if len(c.motion) >= shortest_s * MOTION_FPS]
+    training = tuple(c for c in every if split_of(c.person) == "train")
+    held = tuple(c for c in every if split_of(c.person) != "train")
+    assert held, f"no held-out talking clip in {folder}"
+    assert training, f"no talking clip for training in {folder}"
+    known = np.logical_and.reduce([c.known for c in every])
+    rows = np.concatenate([c.motion - c.motion.mean(axis=0) for c in training])
+    unit = np.maximum(rows.std(axis=0), dynamics.LEAST_SPREAD)
+    return People(held, tuple(c.motion for c in held), training, takes, known, unit)
+
+
+def chance(real: People) -> Make:
+    """Return motion of another person: a stretch of a training clip, mirrored in time if short."""
+
+    def make(clip: int, seed: int) -> FloatArray:
+        rng = np.random.default_rng((clip, seed))
+        wanted = len(real.motions[clip])
+        source = real.training[rng.integers(len(real.training))].motion
+        while len(source) < wanted:
+            source = np.concatenate([source, source[::-1]])
+        start = rng.integers(len(source) - wanted + 1)
+        return source[start : start + wanted]
+
+    return make
+
+
+def systems(args: argparse.Namespace, real: People) -> dict[str, Make]:
+    """Return what is compared by name."""
+    heard = [players.hear(c.samples) for c in real.clips]
+
+    def player(model) -> Make:
+        def make(clip: int, seed: int) -> FloatArray:
+            wanted = len(real.motions[clip])
+            values = players.play(model, heard[clip], seed)[:wanted]
+            return np.pad(values, ((0, wanted - len(values)), (0, 0)), "edge")
+
+        return make
+
+    out: dict[str, Make] = {}
+    if args.teacher:
+        for steps in (50, 10):
+            out[f"teacher, {steps} steps"] = player(players.diffused(args.teacher, steps))
+    for steps in args.steps:
+        name = f"{steps} step{'s' * (steps > 1)}"
+        out[name] = player(players.diffused(args.student, steps))
+    return {**out, "rules": player(RuleMotion()), "chance": chance(real)}
+
+
+def lips(made: Made, real: People) -> dict[str, FloatArray]:
+    """Return each figure of ``LipError`` for each clip, mean over seeds."""
+    found = [
+        [asdict(dynamics.lip_error(m, r)) for m, r in zip(seed, real.motions, strict=True)]
+        for seed in made.motions
+    ]
+    return {k: np.array([[c[k] for c in s] for s in found]).mean(axis=0) for k in found[0][0]}
+
+
+class Windows:
+    """Real windows in each group's space, and how far made ones are from them."""
+
+    def __init__(self, real: People, is_centred: bool) -> None:
+        """Fit the spaces to all real clips."""
+        clips = [c.motion for c in (*real.training, *real.clips)]
+        self.spaces = {
+            g: dynamics.make_space(clips, dynamics.columns(g, real.known), is_centred)
+            for g in GROUPS
+        }
+        self.real = {g: self.embedded(g, real.motions) for g in GROUPS}
+
+    def embedded(self, name: str, clips: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return the windows of each clip, (n, k) each."""
+        return [dynamics.embed(self.spaces[name], [c]) for c in clips]
+
+    def distance(self, name: str, made: list[list[FloatArray]], pick: np.ndarray) -> float:
+        """Return the Fréchet distance over the clips ``pick``, mean over seeds."""
+        real = np.concatenate([self.real[name][i] for i in pick])
+        return float(
+            np.mean([dynamics.frechet(np.concatenate([s[i] for i in pick]), real) for s in made])
+        )
+
+
+def ratio_with_margin(one: FloatArray, two: FloatArray) -> tuple[float, float]:
+    """Return the ratio of two means over clips and its standard error under redrawn clips."""
+    rng = np.random.default_rng(1)
+    picks = rng.integers(len(one), size=(DRAWS, len(one)))
+    return float(one.mean() / two.mean()), float((one[picks].mean(1) / two[picks].mean(1)).std())
+
+
+def frechets(every: Sequence[Made], real: People) -> tuple[dict, dict]:
+    """Return distances by system, group and kind, and one step over teacher with its margin."""
+    table: dict[str, dict[str, float]] = {m.name: {} for m in every}
+    ratios = {}
+    whole = np.arange(len(real.clips))
+    rng = np.random.default_rng(2)
+    picks = rng.integers(len(whole), size=(DRAWS // 4, len(whole)))
+    for kind, is_centred in (("", False), (" moving", True)):
+        windows = Windows(real, is_centred)
+        for g in GROUPS:
+            made = {m.name: [windows.embedded(g, s) for s in m.motions] for m in every}
+            for name, parts in made.items():
+                table[name][g + kind] = windows.distance(g, parts, whole)
+            if {"1 step", "teacher, 50 steps"} <= set(made):
+                pair = made["1 step"], made["teacher, 50 steps"]
+                drawn = [[windows.distance(g, m, p) for m in pair] for p in picks]
+                one, two = (table[n][g + kind] for n in ("1 step", "teacher, 50 steps"))
+                ratios[g + kind] = (one / two, float(np.std([a / b for a, b in drawn])))
+    return table, ratios
+
+
+def events(clips: Sequence[FloatArray]) -> dict[str, float]:
+    """Return how often and how far ``clips`` move."""
+    waits = dynamics.blink_intervals_s(clips)
+    pitch, yaw, roll = np.mean([dynamics.head_range_deg(c) for c in clips], axis=0)
+    return {
+        "blinks_per_min": dynamics.per_minute(sum(len(dynamics.blinks(c)) for c in clips), clips),
+        "blink_interval_s": float(np.median(waits)) if waits else float("nan"),
+        "saccades_per_min": dynamics.per_minute(
+            sum(len(dynamics.saccades(c)) for c in clips), clips
+        ),
+        "head_speed_deg_s": float(np.mean([dynamics.head_speed_deg_s(c) for c in clips])),
+        "pitch_range_deg": pitch, "yaw_range_deg": yaw, "roll_range_deg": roll,
+    }  # fmt: skip
+
+
+def spectral(clips: Sequence[FloatArray], real: Sequence[FloatArray]) -> dict[str, float]:
+    """Return the log-spectral distance to ``real`` in dB for what is shown."""
+    out = {}
+    for title, name in SHOWN.items():
+        chosen = np.array([INDEX[name]])
+        hertz, wanted = dynamics.spectrum(real, chosen)
+        made = dynamics.spectrum(clips, chosen)[1]
+        out[title] = dynamics.log_spectral_distance(hertz, made, wanted)
+    return out
+
+
+def variety(made: Made, real: People) -> dict[str, float]:
+    """Return for each group how much seeds of one sound vary, over how much real clips do."""
+    out = {}
+    for g in GROUPS:
+        chosen = dynamics.columns(g, real.known)
+        people_vary = dynamics.variation(real.motions, chosen, real.unit)
+        seeds = [
+            dynamics.variation(clip, chosen, real.unit) for clip in zip(*made.motions, strict=True)
+        ]
+        out[g] = float(np.sqrt(np.mean(np.square(seeds)))) / people_vary
+    return out
+
+
+def figures(out: Path, every: Sequence[Made], real: People) -> None:
+    """Draw spectra and example traces."""
+    training = [c.motion for c in real.training]
+    panels = []
+    for title, name in SHOWN.items():
+        chosen, curves = np.array([INDEX[name]]), []
+        for label, clips in (
+            ("real", real.motions), ("real, other persons", training),
+            *((m.name, m.flat) for m in every if m.name != "chance"),
+        ):  # fmt: skip
+            hertz, density = dynamics.spectrum(clips, chosen)
+            curves.append(Curve(label, hertz[1:], density[1:], "-" if "real" in label else "--"))
+        unit = "deg²/Hz" if "head" in title else "1/Hz"
+        panels.append(Panel(title, "Hz", unit, tuple(curves), "xy"))
+    draw(out / "spectra.png", panels, heading="Power spectra, held-out sounds")
+    longest = int(np.argmax([len(m) for m in real.motions]))
+    rows = np.arange(len(real.motions[longest])) / 25
+    shown = [m for m in every if m.name in ("1 step", "teacher, 50 steps", "rules")]
+    traces = []
+    for name in TRACES:
+        curves = [Curve("real", rows, real.motions[longest][:, INDEX[name]])]
+        curves += [Curve(m.name, rows, m.motions[0][longest][:, INDEX[name]]) for m in shown]
+        traces.append(Panel(name, "s", "", tuple(curves)))
+    draw(out / "traces.png", traces, heading=f"One held-out clip: {real.clips[longest].name}")
+
+
+def show(title: str, table: dict[str, dict[str, float]], digits: int = 3) -> None:
+    """Print ``table``, a line for each system."""
+    keys = list(next(iter(table.values())))
+    print(f"\n{title}\n{'':20}" + "".join(f"{k[-16:]:>17}" for k in keys))
+    for name, row in table.items():
+        print(f"{name:20}" + "".join(f"{row[k]:17.{digits}f}" for k in keys))
+
+
+def blink_figure(out: Path, args: argparse.Namespace, real: People) -> dict[str, dict[str, float]]:
+    """Draw how long eyes stay open between blinks, for minutes of speech; return the events."""
+    heard = players.hear(players.long_speech(args.shared, 60.0 * args.minutes))
+    shown = {"real": list(real.takes) + [c.motion for c in (*real.clips, *real.training)]}
+    shown["1 step"] = [players.play(players.diffused(args.student, 1), heard)]
+    shown["rules"] = [players.play(RuleMotion(), heard)]
+    edges, curves = np.arange(0, 12.5, 0.75), []
+    for name, clips in shown.items():
+        share = np.histogram(dynamics.blink_intervals_s(clips), edges)[0]
+        curves.append(Curve(f"{name}", edges[:-1], share / max(1, share.sum()), "o-"))
+    panel = Panel("Time between blinks", "s", "share", tuple(curves))
+    draw(out / "blinks.png", [panel], across=1)
+    return {name: events(clips) for name, clips in shown.items()}
+
+
+def verdict(every: Sequence[Made], real: People, distances: dict) -> dict[str, dict[str, float]]:
+    """Return one step over the 50-step teacher for each figure, with its margin of error."""
+    made = {m.name: m for m in every}
+    ratios = dict(distances)
+    if {"1 step", "teacher, 50 steps"} <= set(made):
+        one, fifty = (lips(made[n], real) for n in ("1 step", "teacher, 50 steps"))
+        for key in ("mean_cm", "worst_cm", "speed_cm_s", "fitted_cm", "fitted_speed_cm_s"):
+            ratios[f"lips {key}"] = ratio_with_margin(one[key], fifty[key])
+    return {
+        k: {"ratio": r, "margin": m, "within_5_percent": float(r <= ALLOWED)}
+        for k, (r, m) in ratios.items()
+    }
+
+
+def rounded(x):
+    """Return ``x`` with its numbers fit to read."""
+    if isinstance(x, dict):
+        return {k: rounded(v) for k, v in x.items()}
+    return None if isinstance(x, float) and not np.isfinite(x) else round(x, 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--clips", type=Path, required=True, help="folder of clips (visavis.data)")
+    parser.add_argument("--teacher", type=Path, help="ONNX of the teacher")
+    parser.add_argument("--student", type=Path, help="ONNX of the student, else the packaged one")
+    parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4], help="of the student")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of speech to count blinks in")
+    parser.add_argument("--shortest", type=float, default=2.5, help="shorter clips are left out, s")
+    parser.add_argument("--out", type=Path, default=Path("scratch/measure/motion"))
+    args = parser.parse_args()
+    real = people(args.clips, args.shortest)
+    every = []
+    for name, make in systems(args, real).items():
+        seeds = range(args.seeds)
+        motions = [tuple(make(c, s) for c in range(len(real.clips))) for s in seeds]
+        every.append(Made(name, tuple(motions)))
+        print(f"made: {name}", flush=True)
+    result = measure(every, real)
+    result["long_run"] = blink_figure(args.out, args, real)
+    figures(args.out, every, real)
+    show("Blinks and the rest in minutes of speech", result["long_run"], 2)
+    print(json.dumps(rounded(result)))
+
+
+def measure(every: Sequence[Made], real: People) -> dict:
+    """Return and print every table."""
+    frames = sum(len(m) for m in real.motions)
+    about = {
+        "clips": len(real.clips), "persons": len({c.person for c in real.clips}),
+        "seconds": frames / MOTION_FPS, "windows": frames // dynamics.HOP,
+        "training_clips": len(real.training), "seeds": len(every[0].motions),
+    }  # fmt: skip
+    print(", ".join(f"{k} {v:g}" for k, v in about.items()))
+    table, ratios = frechets(every, real)
+    tables = {
+        "lips": {m.name: {k: float(v.mean()) for k, v in lips(m, real).items()} for m in every},
+        "frechet": table,
+        "events": {"real": events(real.motions), **{m.name: events(m.flat) for m in every}},
+        "spectra_db": {m.name: spectral(m.flat, real.motions) for m in every},
+        "variety_over_real": {m.name: variety(m, real) for m in every},
+    }
+    for title, rows in tables.items():
+        show(title, rows)
+    judged = verdict(every, real, ratios)
+    if judged:
+        show("One step over the 50-step teacher", judged)
+    return {"about": about, **tables, "one_step_over_teacher": judged}
+
+
+if __name__ == "__main__":
+    main()

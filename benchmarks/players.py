@@ -1,0 +1,51 @@
+"""The ways from sound to motion that the benchmarks compare, and how they are played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from visavis.audio.phones import PhoneRecognizer
+from visavis.motion.base import MotionModel
+from visavis.motion.controls import Controls, Timeline
+from visavis.motion.layout import pack
+from visavis.train.speech_data import read_sound
+from visavis.types import SAMPLE_RATE, Audio, Features, FloatArray
+
+
+def hear(samples: FloatArray) -> Features:
+    """Return the evidence in a whole recording (n,)."""
+    recognizer = PhoneRecognizer()
+    return recognizer.step(recognizer.start(), Audio(samples), final=True)[1]
+
+
+def play(
+    model: MotionModel,
+    own: Features,
+    seed: int = 0,
+    asked: Timeline | Controls | None = None,
+    other: Features | None = None,
+) -> FloatArray:
+    """Return the motion (t, 58) of ``model`` for a whole recording."""
+    timeline = asked if isinstance(asked, Timeline) else Timeline.steady(asked or Controls())
+    return pack(model.step(model.start(seed), own, timeline, final=True, other=other)[1])
+
+
+def long_speech(shared: Path, seconds: float, seed: int = 0) -> FloatArray:
+    """Return ``seconds`` of people reading, one after the other, with pauses of 0.3 to 2 s.
+
+    The clips of shared/data/speech/librispeech in random order, again from the start (in another
+    order) when all have been heard.
+    """
+    rng = np.random.default_rng(seed)
+    paths = sorted((shared / "data/speech/librispeech").glob("*.opus"))
+    parts: list[FloatArray] = []
+    missing = round(seconds * SAMPLE_RATE)
+    order: list[int] = []
+    while missing > 0:
+        order = order or rng.permutation(len(paths)).tolist()
+        pause = np.zeros(int(rng.uniform(0.3, 2.0) * SAMPLE_RATE), np.float32)
+        parts += [read_sound(paths[order.pop()]), pause]
+        missing -= len(parts[-1]) + len(parts[-2])
+    return np.concatenate(parts)[: round(seconds * SAMPLE_RATE)]
