@@ -19,6 +19,7 @@ _MOUTH = conditions.group("jaw") + conditions.group("lips")
 UPPER = np.array([i for i in range(58) if i not in _MOUTH])
 """The values that a stretch of real motion lends."""
 HEAD = np.array(conditions.group("head"))
+_BROWS = np.array(conditions.group("brows"))
 _SHORTEST, _LONGEST = 60, 130
 _CHOICE = 6
 _FADE = 6
@@ -56,6 +57,7 @@ def lent(mouth: FloatArray, bank: list[Stretch], rng: np.random.Generator) -> Fl
             piece = _continued(piece, out[at - 1])
         out[at : at + len(piece), UPPER] = piece[:, UPPER]
         at += len(piece)
+    out[:, _BROWS] = np.clip(out[:, _BROWS] + mouth[:, _BROWS], 0, 1)  # raised on accents
     return out
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visavis.audio.phones import PhoneRecognizer
@@ -235,9 +236,9 @@ def _turned(
     """Turn head and eyes by random angles; write where they aim into ``rows``."""
     out = values.copy()
     if rng.random() > DROP["head"]:
-        asked = rng.normal(0, [4.0, 7.0, 3.5]).astype(np.float32)
-        out[:, ROTATION] += asked - out[:, ROTATION].mean(0)
-        rows[:, conditions.HEAD] = asked / conditions.HEAD_UNIT_DEG
+        turn = rng.normal(0, [4.0, 7.0, 3.5])
+        out[:, ROTATION] += turn - out[:, ROTATION].mean(0)
+        rows[:, conditions.HEAD] = turn / conditions.HEAD_UNIT_DEG
         rows[:, conditions.HAS_HEAD] = 1
         out = aimed(out, conditions.gaze_of(values))
     if rng.random() > DROP["gaze"]:
@@ -268,7 +269,7 @@ def aimed(values: FloatArray, gaze: FloatArray) -> FloatArray:
     return out
 
 
-def blinks(values: FloatArray) -> FloatArray:
+def blinks(values: FloatArray) -> NDArray[np.intp]:
     """Return the frames in ``values`` (t, 58) in which the lids meet."""
     lid = 0.5 * (values[:, INDEX["eyeBlinkLeft"]] + values[:, INDEX["eyeBlinkRight"]])
     low = np.array([lid[max(0, i - 6) : i + 7].min() for i in range(len(lid))])

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visavis.audio.phones import SIZE as SPEECH_SIZE
 from visavis.motion import conditions
 from visavis.motion.layout import SIZE
 
-SPEECH = conditions.ROWS_PER_FRAME * conditions.SPEECH_SIZE
+SPEECH = conditions.ROWS_PER_FRAME * SPEECH_SIZE
 OTHER = conditions.ROWS_PER_FRAME * conditions.OTHER_SIZE
 INPUTS = ("motion", "level", "speech", "other", "controls")
 WIDTHS = (SIZE, SIZE, SPEECH, OTHER, conditions.SIZE)

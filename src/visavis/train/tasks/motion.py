@@ -11,6 +11,7 @@ import argparse
 import copy
 import json
 import logging
+import math
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -237,7 +238,9 @@ def rate_at(plan: Plan, step: int) -> float:
     """Return the learning rate: 200 steps up, then half a cosine down to 2 %."""
     share = max(0, step - 200) / max(1, plan.steps - 200)
     return (
-        plan.rate * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
+        plan.rate
+        * min(1.0, (step + 1) / 200)
+        * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
     )
 
 
