@@ -317,3 +317,30 @@ def evaluate(
     if report is not None:
         typer.echo(f"report: {write_report(report, video, result)}")
     typer.echo(json.dumps(result.figures))
+
+
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def train(
+    context: typer.Context,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to train; see TRAINING.md.")],
+) -> None:
+    """Train a network: visavis train TASK --data … --out …; TASK --help lists the options."""
+    import runpy
+
+    from visavis.train import tasks
+
+    known = sorted(p.stem for p in Path(tasks.__path__[0]).glob("[a-z]*.py"))
+    if task not in known:
+        raise InputError(f"There is no task {task!r}. Give one of: {', '.join(known)}.")
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise InputError('Training needs PyTorch: pip install "visavis[train]".') from error
+    sys.argv = [f"visavis train {task}", *context.args]
+    runpy.run_module(f"visavis.train.tasks.{task}", run_name="__main__")

@@ -237,11 +237,8 @@ def begin(plan: Plan, data: MotionData) -> Teacher:
 def rate_at(plan: Plan, step: int) -> float:
     """Return the learning rate: 200 steps up, then half a cosine down to 2 %."""
     share = max(0, step - 200) / max(1, plan.steps - 200)
-    return (
-        plan.rate
-        * min(1.0, (step + 1) / 200)
-        * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-    )
+    fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))
+    return plan.rate * min(1.0, (step + 1) / 200) * fall
 
 
 def learn(plan: Plan, teacher: Teacher, data: MotionData) -> Tensor:
