@@ -21,7 +21,10 @@ EYE_RANGE_DEG = 35.0
 
 _BLINK, _DOUBLE, _GAZE, _HEAD, _FACE, _BREATH = 1000, 1100, 1200, 20, 30, 1300
 
-_BLINKS_PER_MIN = {Phase.SPEAKING: 17.0, Phase.LISTENING: 13.0, Phase.IDLE: 12.0}
+BLINKS_PER_MIN = {Phase.SPEAKING: 17.0, Phase.LISTENING: 13.0, Phase.IDLE: 12.0}
+MEDIAN_WAIT = 0.92
+"""The median interval between blinks, in units of the mean one."""
+DOUBLE_BLINK_S = 0.36
 _SWAY = ((0.3, 1.0), (1.0, 0.8), (2.2, 0.42), (4.5, 0.12))
 """Bands of the head's wandering: upper frequency and share, as tracked in real talking clips."""
 
@@ -90,12 +93,20 @@ def _spring(
     return target + (gap + drive * dt) * decay, (speed - w * drive * dt) * decay
 
 
-def _next_blink(seed: int, count: int, phase: Phase, fps: int) -> float:
-    """Return the frames from one blink to the next: log-normal, now and then a double blink."""
+def blink_wait(seed: int, count: int) -> float:
+    """Return the wait for the next blink in medians: log-normal; 0 for a double blink."""
     if uniform(seed, _DOUBLE, count) < 0.07:
-        return 0.36 * fps
-    median_s = 60.0 / _BLINKS_PER_MIN[phase] * 0.92
-    return float(np.clip(median_s * np.exp(0.5 * normal(seed, _BLINK, count)), 0.9, 11.0)) * fps
+        return 0.0
+    return float(np.exp(0.5 * normal(seed, _BLINK, count)))
+
+
+def _next_blink(seed: int, count: int, phase: Phase, fps: int) -> float:
+    """Return the frames from one blink to the next."""
+    wait = blink_wait(seed, count)
+    if wait == 0.0:
+        return DOUBLE_BLINK_S * fps
+    median_s = 60.0 / BLINKS_PER_MIN[phase] * MEDIAN_WAIT
+    return float(np.clip(median_s * wait, 0.9, 11.0)) * fps
 
 
 def _blinks(

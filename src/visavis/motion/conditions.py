@@ -22,13 +22,17 @@ classifier-free guidance (Ho and Salimans 2021) steps away from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.audio.features import ROWS_PER_SECOND
 from visavis.audio.phones import LEVEL, PITCH
 from visavis.audio.phones import SIZE as SPEECH_SIZE
+from visavis.motion.controls import EMOTIONS, Controls
 from visavis.motion.layout import INDEX, ROTATION
-from visavis.types import MOTION_FPS, FloatArray
+from visavis.types import MOTION_FPS, FloatArray, Phase
 
 SIZE = 25
 EMOTION = slice(0, 8)
@@ -74,6 +78,45 @@ def other_rows(rows: FloatArray) -> FloatArray:
     scaled[:, 0] = 1.0 + np.clip(scaled[:, 0], -40.0, 12.0) / 40.0
     scaled[:, 1] *= 2.0
     return scaled.reshape(-1, ROWS_PER_FRAME * OTHER_SIZE)
+
+
+_PHASES = (Phase.SPEAKING, Phase.LISTENING, Phase.IDLE)
+_LEAST_ENERGY = np.array([-0.5, -1.0, -1.2])
+_MOST_ENERGY = np.array([0.35, 0.7, 0.7])
+"""The energies of mouth, face and head met in training (train/motion_data.py)."""
+
+
+def control_rows(controls: Sequence[Controls], blinks: NDArray[np.bool_]) -> FloatArray:
+    """Return ``controls`` (t) and the frames in which lids meet, ``blinks`` (t,), as (t, 25).
+
+    Emotion, phase, blinks and energy are always known: the default asks for a neutral face as
+    lively as usual. Gaze and head are known when asked for.
+    """
+    rows = np.zeros((len(controls), SIZE), np.float32)
+    for row, wish in zip(rows, controls, strict=True):
+        row[EMOTIONS.index("neutral")] = 1.0 - wish.intensity
+        row[EMOTIONS.index(wish.emotion)] += wish.intensity
+        row[PHASE.start + _PHASES.index(wish.phase)] = 1.0
+        if wish.gaze is not None:
+            row[GAZE] = np.array(wish.gaze) / GAZE_UNIT_DEG
+            row[HAS_GAZE] = 1.0
+        if wish.head is not None:
+            row[HEAD] = np.array(wish.head) / HEAD_UNIT_DEG
+            row[HAS_HEAD] = 1.0
+        row[ENERGY] = np.clip(energy_wish(wish), _LEAST_ENERGY, _MOST_ENERGY)
+    rows[:, BLINK] = blinks
+    rows[:, [HAS_BLINK, HAS_ENERGY, HAS_SPEECH]] = 1.0
+    return rows
+
+
+def energy_wish(wish: Controls) -> FloatArray:
+    """Return the energies (3,) of mouth, face and head that are asked for, logarithm to base 2.
+
+    The mouth goes half the way: speech stays readable.
+    """
+    energy = float(np.log2(wish.energy))
+    head = energy + float(np.log2(max(wish.head_range, 1e-6)))
+    return np.array([0.5 * energy, energy, head], np.float32)
 
 
 def gaze_of(values: FloatArray) -> FloatArray:

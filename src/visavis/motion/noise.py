@@ -55,3 +55,19 @@ def pink(seed: int, channel: int, seconds: float, lowest_hz: float, octaves: int
 def wander(seed: int, channels: int, seconds: float, lowest_hz: float) -> FloatArray:
     """Return ``channels`` independent pink curves at one instant."""
     return np.array([pink(seed, c, seconds, lowest_hz, 3) for c in range(channels)], np.float32)
+
+
+def white(seed: int, channel: int, first: int, frames: int, size: int) -> FloatArray:
+    """Return standard normal numbers (frames, size) for the frames from ``first`` on.
+
+    A frame's row depends on seed, channel and the frame alone (Philox, Salmon et al. 2011), so that
+    it is the same whichever chunk it comes in.
+    """
+    key = (seed & _MASK) | ((channel & _MASK) << 64)
+    rows = [
+        np.random.Generator(np.random.Philox(key=key, counter=(first + i) << 128)).standard_normal(
+            size, np.float32
+        )
+        for i in range(frames)
+    ]
+    return np.stack(rows) if rows else np.zeros((0, size), np.float32)

@@ -14,8 +14,10 @@ from visavis.audio.features import HOP_SAMPLES, ROWS_PER_SECOND
 from visavis.audio.phones import LEVEL, PITCH, SIZE, VOICING
 from visavis.motion import ambient
 from visavis.motion.coarticulation import ROWS_AHEAD, ROWS_BEHIND, WINDOW_ROWS, mouth, silence
-from visavis.motion.controls import Timeline
+from visavis.motion.controls import Controls, Timeline
+from visavis.motion.layout import pack, unpack
 from visavis.motion.noise import curve, normal
+from visavis.motion.shaping import shaped, turned
 from visavis.motion.visemes import SHAPES, spreading
 from visavis.types import ARKIT_NAMES, MOTION_FPS, Features, FloatArray, Motion
 
@@ -54,7 +56,10 @@ class RuleMotion:
         final: bool = False,
         other: Features | None = None,
     ) -> tuple[RuleState, Motion]:
-        """Take the next rows; return the frames now known. ``other`` is not listened to."""
+        """Take the next rows; return the frames now known.
+
+        ``other`` is not listened to, and of the controls emotion and blink rate are not known here.
+        """
         assert features.values.shape[1:] == (SIZE,), features.values.shape
         rows = np.concatenate([state.rows, features.values])
         received = state.received + len(features)
@@ -64,12 +69,13 @@ class RuleMotion:
         if final:
             frames = -(-received // _ROWS_PER_FRAME) - state.frame
         now, coefficients, rotations, translations = state.ambient, [], [], []
+        asked: list[Controls] = []
         for i in range(frames):
             window = rows[i * _ROWS_PER_FRAME : i * _ROWS_PER_FRAME + WINDOW_ROWS]
             frame = state.frame + i
-            phase = timeline.at(frame / self.fps).phase
+            asked.append(timeline.at(frame / self.fps))
             now, face, rotation, translation = ambient.step(
-                now, state.seed, frame, prosody(window), phase, self.fps
+                now, state.seed, frame, prosody(window), asked[-1].phase, self.fps
             )
             coefficients.append(_join(face, mouth(window), state.seed, frame / self.fps))
             rotations.append(rotation)
@@ -78,7 +84,14 @@ class RuleMotion:
         after = replace(
             state, rows=kept, received=received, frame=state.frame + frames, ambient=now
         )
-        return after, _motion(coefficients, rotations, translations, self.fps)
+        return after, _asked(_motion(coefficients, rotations, translations, self.fps), asked)
+
+
+def _asked(motion: Motion, controls: list[Controls]) -> Motion:
+    """Return ``motion`` with the exact controls applied."""
+    values = turned(pack(motion), controls)
+    done = np.zeros((len(controls), 3), np.float32)
+    return unpack(shaped(values, controls, done), motion.fps)
 
 
 def prosody(rows: FloatArray) -> ambient.Prosody:

@@ -30,6 +30,12 @@ class Network:
             path, options, providers=["CPUExecutionProvider"]
         )
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Return the named texts that the file carries beside the network."""
+        texts: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return texts
+
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the network and return its outputs in the order of the file."""
         outputs: list[NDArray[np.float32]] = self._session.run(None, dict(inputs))
