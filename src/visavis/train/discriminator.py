@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from visavis.motion import conditions
 from visavis.motion.layout import SIZE
+from visavis.train.motion_nets import SPEECH
 
-SPEECH = conditions.ROWS_PER_FRAME * conditions.SPEECH_SIZE
 MOUTH = sorted(conditions.group("jaw") + conditions.group("lips"))
 SHIFTS = (3, 10)
 """Least and most frames (120 to 400 ms) by which sound is moved to make it a lie."""
