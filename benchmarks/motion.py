@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import motion_figures
 import numpy as np
 import players
-from charts import Curve, Panel, draw
+from motion_figures import OTHERS, SHOWN
 
 from visavis.data.clip import Clip, read_clip
 from visavis.data.people import split_of
@@ -29,14 +30,10 @@ from visavis.motion.layout import INDEX
 from visavis.motion.rules import RuleMotion
 from visavis.types import MOTION_FPS, FloatArray
 
-GROUPS = (*dynamics.MEASURED, "all")
-SHOWN = {
-    "head pitch": "headPitch", "head yaw": "headYaw", "head roll": "headRoll",
-    "inner brow": "browInnerUp",
-}  # fmt: skip
-TRACES = ("jawOpen", "mouthClose", "browInnerUp", "eyeBlinkLeft", "headPitch", "headYaw")
+GROUPS = tuple(dynamics.MEASURED)
 DRAWS = 400
 """Redraws of the clips, for the margin of error (bootstrap, Efron 1979)."""
+PAIR = ("1 step", "teacher, 50 steps")
 ALLOWED = 1.05
 MIRRORED = "mirrored"
 
@@ -61,22 +58,20 @@ class Made:
 class People:
     """The real side: held-out ``clips`` and their ``motions``; the ``training`` clips.
 
-    ``takes`` (t, 58) have no sound and serve for blinks; ``known`` (58,) are the values tracked in
-    all clips, ``unit`` (58,) is how much each moves in the training clips.
+    ``takes`` (t, 58) have no sound and serve for blinks; ``metrics`` by group.
     """
 
     clips: tuple[Clip, ...]
     motions: tuple[FloatArray, ...]
     training: tuple[Clip, ...]
     takes: tuple[FloatArray, ...]
-    known: np.ndarray
-    unit: FloatArray
+    metrics: dict[str, dynamics.Metric]
 
 
 def people(folder: Path, shortest_s: float) -> People:
     """Return the real talking clips in ``folder``, held out and for training."""
     paths = sorted(folder.glob("*.npz"))
-    stored = [read_clip(p) for p in paths if not p.stem.endswith(MIRRORED)]
+    stored = [read_clip(p) for p in paths if MIRRORED not in p.stem]
     takes = tuple(c.motion for c in stored if c.source == "take")
     every = [c for c in stored if c.source == "talking" and c.is_heard and len(c.samples)]
     every = [c for c in every if len(c.motion) >= shortest_s * MOTION_FPS]
@@ -85,9 +80,8 @@ def people(folder: Path, shortest_s: float) -> People:
     assert held, f"no held-out talking clip in {folder}"
     assert training, f"no talking clip for training in {folder}"
     known = np.logical_and.reduce([c.known for c in every])
-    rows = np.concatenate([c.motion - c.motion.mean(axis=0) for c in training])
-    unit = np.maximum(rows.std(axis=0), dynamics.LEAST_SPREAD)
-    return People(held, tuple(c.motion for c in held), training, takes, known, unit)
+    metrics = {g: dynamics.make_metric([c.motion for c in every], g, known) for g in GROUPS}
+    return People(held, tuple(c.motion for c in held), training, takes, metrics)
 
 
 def chance(real: People) -> Make:
@@ -118,9 +112,11 @@ def systems(args: argparse.Namespace, real: People) -> dict[str, Make]:
         return make
 
     out: dict[str, Make] = {}
+    guidance = {k: float(v) for k, v in (x.split("=") for x in args.guidance.split(",") if x)}
     if args.teacher:
         for steps in (50, 10):
-            out[f"teacher, {steps} steps"] = player(players.diffused(args.teacher, steps))
+            model = players.diffused(args.teacher, steps, guidance=guidance)
+            out[f"teacher, {steps} steps"] = player(model)
     for steps in args.steps:
         name = f"{steps} step{'s' * (steps > 1)}"
         out[name] = player(players.diffused(args.student, steps))
@@ -142,22 +138,30 @@ class Windows:
     def __init__(self, real: People, is_centred: bool) -> None:
         """Fit the spaces to all real clips."""
         clips = [c.motion for c in (*real.training, *real.clips)]
-        self.spaces = {
-            g: dynamics.make_space(clips, dynamics.columns(g, real.known), is_centred)
-            for g in GROUPS
-        }
-        self.real = {g: self.embedded(g, real.motions) for g in GROUPS}
+        self.spaces = [dynamics.make_space(clips, real.metrics[g], is_centred) for g in GROUPS]
+        (self.real,) = self.embedded(Made("real", (real.motions,)))
 
-    def embedded(self, name: str, clips: Sequence[FloatArray]) -> list[FloatArray]:
-        """Return the windows of each clip, (n, k) each."""
-        return [dynamics.embed(self.spaces[name], [c]) for c in clips]
+    def embedded(self, made: Made) -> list[list[list[FloatArray]]]:
+        """Return the windows (n, k) of each seed, group and clip."""
+        return [
+            [[dynamics.embed(s, [c]) for c in seed] for s in self.spaces] for seed in made.motions
+        ]
 
-    def distance(self, name: str, made: list[list[FloatArray]], pick: np.ndarray) -> float:
-        """Return the Fréchet distance over the clips ``pick``, mean over seeds."""
-        real = np.concatenate([self.real[name][i] for i in pick])
-        return float(
-            np.mean([dynamics.frechet(np.concatenate([s[i] for i in pick]), real) for s in made])
-        )
+    def distances(self, made: list[list[list[FloatArray]]], pick: np.ndarray) -> FloatArray:
+        """Return the Fréchet distance of each group, mean over seeds, and the mean over groups.
+
+        Over the clips ``pick``, some of which may come more than once.
+        """
+
+        def picked(windows: list[FloatArray]) -> FloatArray:
+            return np.concatenate([windows[i] for i in pick])
+
+        found = [
+            [dynamics.frechet(picked(a), picked(b)) for a, b in zip(seed, self.real, strict=True)]
+            for seed in made
+        ]
+        each = np.mean(found, axis=0)
+        return np.append(each, each.mean())
 
 
 def ratio_with_margin(one: FloatArray, two: FloatArray) -> tuple[float, float]:
@@ -168,23 +172,27 @@ def ratio_with_margin(one: FloatArray, two: FloatArray) -> tuple[float, float]:
 
 
 def frechets(every: Sequence[Made], real: People) -> tuple[dict, dict]:
-    """Return distances by system, group and kind, and one step over teacher with its margin."""
+    """Return distances by system and group, and one step over teacher with its margin of error.
+
+    "moving": each clip's mean taken out. "mean": over the groups; people would have to be filmed
+    for longer to tell how groups go together.
+    """
     table: dict[str, dict[str, float]] = {m.name: {} for m in every}
     ratios = {}
-    whole = np.arange(len(real.clips))
     rng = np.random.default_rng(2)
-    picks = rng.integers(len(whole), size=(DRAWS // 4, len(whole)))
-    for kind, is_centred in (("", False), (" moving", True)):
-        windows = Windows(real, is_centred)
-        for g in GROUPS:
-            made = {m.name: [windows.embedded(g, s) for s in m.motions] for m in every}
-            for name, parts in made.items():
-                table[name][g + kind] = windows.distance(g, parts, whole)
-            if {"1 step", "teacher, 50 steps"} <= set(made):
-                pair = made["1 step"], made["teacher, 50 steps"]
-                drawn = [[windows.distance(g, m, p) for m in pair] for p in picks]
-                one, two = (table[n][g + kind] for n in ("1 step", "teacher, 50 steps"))
-                ratios[g + kind] = (one / two, float(np.std([a / b for a, b in drawn])))
+    picks = rng.integers(len(real.clips), size=(DRAWS // 4, len(real.clips)))
+    for kind in ("", " moving"):
+        windows = Windows(real, is_centred=bool(kind))
+        made = {m.name: windows.embedded(m) for m in every}
+        for name, parts in made.items():
+            row = windows.distances(parts, np.arange(len(real.clips)))
+            table[name] |= {g + kind: d for g, d in zip((*GROUPS, "mean"), row, strict=True)}
+        if set(PAIR) <= set(made):
+            drawn = np.array([[windows.distances(made[n], p) for n in PAIR] for p in picks])
+            margins = np.std(drawn[:, 0] / drawn[:, 1], axis=0)
+            for g, margin in zip((*GROUPS, "mean"), margins, strict=True):
+                one, fifty = (table[n][g + kind] for n in PAIR)
+                ratios[f"{g}{kind}"] = (one / fifty, float(margin))
     return table, ratios
 
 
@@ -218,39 +226,11 @@ def variety(made: Made, real: People) -> dict[str, float]:
     """Return for each group how much seeds of one sound vary, over how much real clips do."""
     out = {}
     for g in GROUPS:
-        chosen = dynamics.columns(g, real.known)
-        people_vary = dynamics.variation(real.motions, chosen, real.unit)
-        seeds = [
-            dynamics.variation(clip, chosen, real.unit) for clip in zip(*made.motions, strict=True)
-        ]
+        metric = real.metrics[g]
+        people_vary = dynamics.variation(real.motions, metric)
+        seeds = [dynamics.variation(clip, metric) for clip in zip(*made.motions, strict=True)]
         out[g] = float(np.sqrt(np.mean(np.square(seeds)))) / people_vary
-    return out
-
-
-def figures(out: Path, every: Sequence[Made], real: People) -> None:
-    """Draw spectra and example traces."""
-    training = [c.motion for c in real.training]
-    panels = []
-    for title, name in SHOWN.items():
-        chosen, curves = np.array([INDEX[name]]), []
-        for label, clips in (
-            ("real", real.motions), ("real, other persons", training),
-            *((m.name, m.flat) for m in every if m.name != "chance"),
-        ):  # fmt: skip
-            hertz, density = dynamics.spectrum(clips, chosen)
-            curves.append(Curve(label, hertz[1:], density[1:], "-" if "real" in label else "--"))
-        unit = "deg²/Hz" if "head" in title else "1/Hz"
-        panels.append(Panel(title, "Hz", unit, tuple(curves), "xy"))
-    draw(out / "spectra.png", panels, heading="Power spectra, held-out sounds")
-    longest = int(np.argmax([len(m) for m in real.motions]))
-    rows = np.arange(len(real.motions[longest])) / 25
-    shown = [m for m in every if m.name in ("1 step", "teacher, 50 steps", "rules")]
-    traces = []
-    for name in TRACES:
-        curves = [Curve("real", rows, real.motions[longest][:, INDEX[name]])]
-        curves += [Curve(m.name, rows, m.motions[0][longest][:, INDEX[name]]) for m in shown]
-        traces.append(Panel(name, "s", "", tuple(curves)))
-    draw(out / "traces.png", traces, heading=f"One held-out clip: {real.clips[longest].name}")
+    return {**out, "mean": float(np.mean(list(out.values())))}
 
 
 def show(title: str, table: dict[str, dict[str, float]], digits: int = 3) -> None:
@@ -261,27 +241,22 @@ def show(title: str, table: dict[str, dict[str, float]], digits: int = 3) -> Non
         print(f"{name:20}" + "".join(f"{row[k]:17.{digits}f}" for k in keys))
 
 
-def blink_figure(out: Path, args: argparse.Namespace, real: People) -> dict[str, dict[str, float]]:
-    """Draw how long eyes stay open between blinks, for minutes of speech; return the events."""
+def long_run(args: argparse.Namespace, real: People) -> dict[str, list[FloatArray]]:
+    """Return minutes of speech as motion, beside all real clips: blinks are rare."""
     heard = players.hear(players.long_speech(args.shared, 60.0 * args.minutes))
-    shown = {"real": list(real.takes) + [c.motion for c in (*real.clips, *real.training)]}
-    shown["1 step"] = [players.play(players.diffused(args.student, 1), heard)]
-    shown["rules"] = [players.play(RuleMotion(), heard)]
-    edges, curves = np.arange(0, 12.5, 0.75), []
-    for name, clips in shown.items():
-        share = np.histogram(dynamics.blink_intervals_s(clips), edges)[0]
-        curves.append(Curve(f"{name}", edges[:-1], share / max(1, share.sum()), "o-"))
-    panel = Panel("Time between blinks", "s", "share", tuple(curves))
-    draw(out / "blinks.png", [panel], across=1)
-    return {name: events(clips) for name, clips in shown.items()}
+    return {
+        "real": [*real.takes, *(c.motion for c in (*real.clips, *real.training))],
+        "1 step": [players.play(players.diffused(args.student), heard)],
+        "rules": [players.play(RuleMotion(), heard)],
+    }
 
 
 def verdict(every: Sequence[Made], real: People, distances: dict) -> dict[str, dict[str, float]]:
     """Return one step over the 50-step teacher for each figure, with its margin of error."""
     made = {m.name: m for m in every}
     ratios = dict(distances)
-    if {"1 step", "teacher, 50 steps"} <= set(made):
-        one, fifty = (lips(made[n], real) for n in ("1 step", "teacher, 50 steps"))
+    if set(PAIR) <= set(made):
+        one, fifty = (lips(made[n], real) for n in PAIR)
         for key in ("mean_cm", "worst_cm", "speed_cm_s", "fitted_cm", "fitted_speed_cm_s"):
             ratios[f"lips {key}"] = ratio_with_margin(one[key], fifty[key])
     return {
@@ -307,6 +282,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=5.0, help="of speech to count blinks in")
     parser.add_argument("--shortest", type=float, default=2.5, help="shorter clips are left out, s")
+    parser.add_argument("--traces", type=int, default=2, help="clips drawn as examples")
+    parser.add_argument("--guidance", default="", help="of the teacher: speech=1.5,emotion=2")
     parser.add_argument("--out", type=Path, default=Path("scratch/measure/motion"))
     args = parser.parse_args()
     real = people(args.clips, args.shortest)
@@ -317,9 +294,16 @@ def main() -> None:
         every.append(Made(name, tuple(motions)))
         print(f"made: {name}", flush=True)
     result = measure(every, real)
-    result["long_run"] = blink_figure(args.out, args, real)
-    figures(args.out, every, real)
-    show("Blinks and the rest in minutes of speech", result["long_run"], 2)
+    minutes = long_run(args, real)
+    result["long_run"] = {name: events(clips) for name, clips in minutes.items()}
+    show("Events in minutes of speech", result["long_run"], 2)
+    training = [c.motion for c in real.training]
+    made = {m.name: m.flat for m in every if m.name != "chance"}
+    motion_figures.spectra(args.out, {"real": real.motions, OTHERS: training, **made})
+    motion_figures.blinks(args.out, minutes)
+    for i in np.argsort([-len(m) for m in real.motions])[: args.traces]:
+        example = {m.name: m.motions[0][i] for m in every if m.name in (*PAIR, "rules")}
+        motion_figures.traces(args.out, real.clips[i].name, {"real": real.motions[i], **example})
     print(json.dumps(rounded(result)))
 
 

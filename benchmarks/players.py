@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 
 from visavis.audio.phones import PhoneRecognizer
+from visavis.hub import asset
 from visavis.motion.base import MotionModel
+from visavis.motion.chunks import ChunkPlan
 from visavis.motion.controls import Controls, Timeline
+from visavis.motion.diffused import NETWORK, DiffusedMotion, Sampling
 from visavis.motion.layout import pack
+from visavis.nn.session import Network
 from visavis.train.speech_data import read_sound
 from visavis.types import SAMPLE_RATE, Audio, Features, FloatArray
+
+
+class ThreadedNetwork(Network):
+    """An ONNX file run by any number of threads; the package itself uses one."""
+
+    def __init__(self, path: str, threads: int) -> None:
+        """Load the file at ``path`` for ``threads`` threads of the CPU."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+
+
+def diffused(
+    path: Path | None = None,
+    steps: int = 1,
+    plan: ChunkPlan | None = None,
+    guidance: Mapping[str, float] | None = None,
+    threads: int = 1,
+) -> DiffusedMotion:
+    """Return the denoiser in the ONNX file ``path`` (None: packaged), called ``steps`` times."""
+    network = ThreadedNetwork(str(path or asset(NETWORK)), threads)
+    return DiffusedMotion(network, Sampling(steps, guidance or {}), plan or ChunkPlan())
 
 
 def hear(samples: FloatArray) -> Features:

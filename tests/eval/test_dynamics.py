@@ -4,8 +4,8 @@ import pytest
 from visavis.eval import dynamics
 from visavis.motion.layout import INDEX, SIZE
 
-UNIT = np.ones(SIZE)
 BROWS = dynamics.columns("brows")
+PLAIN = dynamics.Metric(BROWS, np.eye(len(BROWS)))
 
 
 def still(frames: int) -> np.ndarray:
@@ -44,7 +44,6 @@ def blinking(frames: int, starts: list[int], depth: float = 0.9, length: int = 5
 def test_groups_are_disjoint_and_hold_every_value() -> None:
     parts = [dynamics.columns(n) for n in dynamics.MEASURED]
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(SIZE))
-    assert np.array_equal(dynamics.columns("all"), np.arange(SIZE))
 
 
 def test_unknown_values_are_left_out() -> None:
@@ -91,11 +90,11 @@ def test_a_mouth_that_stays_shut_is_as_far_as_the_real_one_moves() -> None:
     assert error.amplitude == 0.0
 
 
-@pytest.mark.parametrize("name", ["brows", "all"])
+@pytest.mark.parametrize("name", ["brows", "mouth"])
 def test_frechet_orders_like_frozen_and_wild_motion(name: str) -> None:
     clips = [swaying(150, seed) for seed in range(12)]
     others = [swaying(150, 50 + seed) for seed in range(12)]
-    space = dynamics.make_space(others, dynamics.columns(name))
+    space = dynamics.make_space(others, dynamics.make_metric(others, name))
     here = dynamics.embed(space, clips)
 
     def distance(reach: float) -> float:
@@ -110,7 +109,7 @@ def test_frechet_orders_like_frozen_and_wild_motion(name: str) -> None:
 
 def test_a_face_frozen_at_the_mean_is_one_away() -> None:
     clips = [swaying(300, seed) for seed in range(10)]
-    space = dynamics.make_space(clips, BROWS)
+    space = dynamics.make_space(clips, PLAIN)
     mean = np.concatenate(clips).mean(axis=0)
     frozen = dynamics.embed(space, [np.tile(mean, (300, 1))] * 10)
     assert dynamics.frechet(frozen, dynamics.embed(space, clips)) == pytest.approx(1, abs=0.1)
@@ -119,7 +118,7 @@ def test_a_face_frozen_at_the_mean_is_one_away() -> None:
 def test_centred_windows_do_not_see_where_a_face_rests() -> None:
     clips = [swaying(150, seed) for seed in range(8)]
     raised = [c + np.float32(0.5) for c in clips]
-    seen = {flag: dynamics.make_space(clips, BROWS, is_centred=flag) for flag in (False, True)}
+    seen = {flag: dynamics.make_space(clips, PLAIN, is_centred=flag) for flag in (False, True)}
     apart = {
         flag: dynamics.frechet(dynamics.embed(s, raised), dynamics.embed(s, clips))
         for flag, s in seen.items()
@@ -203,9 +202,32 @@ def test_head_speed_and_range() -> None:
 
 def test_variation_is_the_spread_between_clips() -> None:
     clips = [swaying(4000, seed, 0.3) for seed in range(4)]
-    assert dynamics.variation(clips, BROWS, UNIT) == pytest.approx(0.3, rel=0.05)
-    assert dynamics.variation([clips[0]] * 3, BROWS, UNIT) == 0.0
+    assert dynamics.variation(clips, PLAIN) == pytest.approx(0.3 * np.sqrt(len(BROWS)), rel=0.05)
+    assert dynamics.variation([clips[0]] * 3, PLAIN) == 0.0
     shifted = [clips[0], clips[0] + np.float32(1)]
-    assert dynamics.variation(shifted, BROWS, UNIT) == pytest.approx(0, abs=1e-6)
-    absolute = dynamics.variation(shifted, BROWS, UNIT, is_centred=False)
-    assert absolute == pytest.approx(np.sqrt(0.5), rel=1e-6)
+    assert dynamics.variation(shifted, PLAIN) == pytest.approx(0, abs=1e-6)
+    absolute = dynamics.variation(shifted, PLAIN, is_centred=False)
+    assert absolute == pytest.approx(np.sqrt(0.5 * len(BROWS)), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", dynamics.MEASURED)
+def test_people_vary_by_one(name: str) -> None:
+    clips = [swaying(600, seed, 0.2) for seed in range(10)]
+    metric = dynamics.make_metric(clips, name)
+    assert dynamics.variation(clips, metric) == pytest.approx(1, rel=0.1)
+
+
+def test_shapes_that_look_alike_are_near() -> None:
+    clips = [swaying(200, seed, 0.1) for seed in range(5)]
+    metric = dynamics.make_metric(clips, "mouth")
+    closed, shut, smile = still(50), still(50), still(50)
+    shut[:, [INDEX["jawOpen"], INDEX["mouthClose"]]] = 0.2  # the lips hardly move
+    smile[:, [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]] = 0.2
+
+    def apart(other: np.ndarray) -> float:
+        return dynamics.variation([closed, other], metric, is_centred=False)
+
+    wide = still(50)
+    wide[:, INDEX["jawOpen"]] = 0.2
+    assert apart(shut) < 0.8 * apart(wide)
+    assert apart(smile) > 0.1 * apart(wide)

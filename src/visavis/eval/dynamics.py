@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from visavis.eval.track import runs
 from visavis.motion.conditions import gaze_of, group
-from visavis.motion.layout import COEFFICIENTS, INDEX, ROTATION, SIZE
+from visavis.motion.layout import COEFFICIENTS, INDEX, ROTATION
 from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig
 from visavis.types import MOTION_FPS, FloatArray
 
@@ -43,9 +43,6 @@ BLINK_FRAMES = (2, 15)
 SACCADE_DEG = 2.5
 """Eyes that turn farther from one frame to the next (60 degrees a second) jump."""
 
-LEAST_SPREAD = 0.02
-"""Values that hardly ever move count in this unit, so that their noise does not decide."""
-
 _PIXELS = 100.0
 
 
@@ -69,25 +66,36 @@ class LipError:
 
 
 @dataclass(frozen=True)
-class Space:
-    """Where windows of motion are compared: the ``columns`` (d,) of the layout and how to see them.
+class Metric:
+    """What difference in motion values makes: ``columns`` (d,) of the layout, times ``weights``.
 
-    ``unit`` (d,) scales values; ``centre`` (m,) and ``axes`` (m, k) are the mean and the principal
-    components of reference windows. ``is_centred``: each clip's mean is taken out first, so that
-    only movement counts.
+    ``weights`` (d, m) turn values of jaw, lips, brows and lids into what is seen of them: distances
+    of the points of an average face, so that shapes that look alike are near each other however
+    they are put together. Gaze and head count by how much people move each value. The motion of the
+    people it was made from has variance 1, over all m together.
     """
 
     columns: NDArray[np.intp]
-    unit: FloatArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where windows of motion are compared.
+
+    ``centre`` (n,) and ``axes`` (n, k) are the mean and the principal components of reference
+    windows. ``is_centred``: each clip's mean is taken out first, so that only movement counts.
+    """
+
+    metric: Metric
     centre: FloatArray
     axes: FloatArray
     is_centred: bool
 
 
 def columns(name: str, known: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
-    """Return the indices of measured group ``name``, or of all for "all", that are ``known``."""
-    names = MEASURED if name == "all" else (name,)
-    found = np.array(sorted(i for n in names for g in MEASURED[n] for i in group(g)), np.intp)
+    """Return the indices of measured group ``name`` that are ``known`` (58,)."""
+    found = np.array(sorted(i for g in MEASURED[name] for i in group(g)), np.intp)
     return found if known is None else found[known[found]]
 
 
@@ -129,21 +137,27 @@ def _speed(points: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(np.diff(points, axis=0), axis=2).mean()) * MOTION_FPS
 
 
-def make_space(
-    clips: Sequence[FloatArray], chosen: NDArray[np.intp], is_centred: bool = False
-) -> Space:
-    """Return the space in which windows of the columns ``chosen`` are compared.
+def make_metric(
+    clips: Sequence[FloatArray], name: str, known: NDArray[np.bool_] | None = None
+) -> Metric:
+    """Return the metric of group ``name`` from real ``clips`` (t, 58), of the values ``known``."""
+    chosen = columns(name, known)
+    rows = np.concatenate([_part(c, Metric(chosen, np.eye(len(chosen))), True) for c in clips])
+    if name in ("gaze", "head"):
+        raw = np.diag(1.0 / np.maximum(rows.std(axis=0), 1e-3))
+    else:
+        shapes = load_rig().basis[chosen].reshape(len(chosen), -1).astype(np.float64)
+        raw = _root(shapes @ shapes.T)
+    return Metric(chosen, raw / np.sqrt(np.square(rows @ raw).sum(axis=1).mean()))
 
-    ``clips`` (t, 58) are the reference, people of all kinds. Each value counts in units of its own
-    spread there.
-    """
-    rows = np.concatenate([_part(c, chosen, is_centred) for c in clips])
-    unit = np.maximum(rows.std(axis=0), LEAST_SPREAD)
-    raw = Space(chosen, unit, np.zeros(0), np.zeros((0, 0)), is_centred)
-    found = np.concatenate([_windows(raw, c) for c in clips])
+
+def make_space(clips: Sequence[FloatArray], metric: Metric, is_centred: bool = False) -> Space:
+    """Return the space in which windows are compared; ``clips`` (t, 58) are the reference."""
+    none = Space(metric, np.zeros(0), np.zeros((0, 0)), is_centred)
+    found = np.concatenate([_windows(none, c) for c in clips])
     centre = found.mean(axis=0)
     axes = np.linalg.svd(found - centre, full_matrices=False)[2]
-    return Space(chosen, unit, centre, axes[:AXES].T, is_centred)
+    return Space(metric, centre, axes[:AXES].T, is_centred)
 
 
 def embed(space: Space, clips: Sequence[FloatArray]) -> FloatArray:
@@ -152,14 +166,15 @@ def embed(space: Space, clips: Sequence[FloatArray]) -> FloatArray:
     return (found - space.centre) @ space.axes
 
 
-def _part(clip: FloatArray, chosen: NDArray[np.intp], is_centred: bool) -> FloatArray:
-    part = clip[:, chosen].astype(np.float64)
+def _part(clip: FloatArray, metric: Metric, is_centred: bool) -> FloatArray:
+    """Return what ``metric`` sees of ``clip``, (t, m)."""
+    part = clip[:, metric.columns].astype(np.float64) @ metric.weights
     return part - part.mean(axis=0) if is_centred else part
 
 
 def _windows(space: Space, clip: FloatArray) -> FloatArray:
     """Return every window of ``clip``, (n, m): position, and velocity per VELOCITY_FRAMES."""
-    part = _part(clip, space.columns, space.is_centred) / space.unit
+    part = _part(clip, space.metric, space.is_centred)
     speed = np.diff(part, axis=0, prepend=part[:1]) * VELOCITY_FRAMES
     starts = range(0, len(part) - WINDOW + 1, HOP)
     rows = [np.concatenate([part[s : s + WINDOW], speed[s : s + WINDOW]]).ravel() for s in starts]
@@ -278,18 +293,14 @@ def head_range_deg(values: FloatArray) -> FloatArray:
     return high - low
 
 
-def variation(
-    clips: Sequence[FloatArray], chosen: NDArray[np.intp], unit: FloatArray, is_centred: bool = True
-) -> float:
+def variation(clips: Sequence[FloatArray], metric: Metric, is_centred: bool = True) -> float:
     """Return how much ``clips`` (t, 58) differ from each other: the rms over all pairs, / sqrt 2.
 
-    ``unit`` (58,) is what each value is counted in. Longer clips are cut to the shorter of a pair.
-    ``is_centred``: only movement counts, as in ``Space``.
+    Longer clips are cut to the shorter of a pair. ``is_centred``: only movement counts.
     """
-    assert unit.shape == (SIZE,), unit.shape
     squares = []
     for a, b in combinations(clips, 2):
         n = min(len(a), len(b))
-        off = _part(a[:n], chosen, is_centred) - _part(b[:n], chosen, is_centred)
-        squares.append(float(np.square(off / unit[chosen]).mean()))
+        off = _part(a[:n], metric, is_centred) - _part(b[:n], metric, is_centred)
+        squares.append(float(np.square(off).sum(axis=1).mean()))
     return float(np.sqrt(np.mean(squares) / 2.0))
