@@ -344,3 +344,30 @@ def train(
         raise InputError('Training needs PyTorch: pip install "visavis[train]".') from error
     sys.argv = [f"visavis train {task}", *context.args]
     runpy.run_module(f"visavis.train.tasks.{task}", run_name="__main__")
+
+
+@app.command()
+def prepare(
+    videos: Annotated[
+        list[str],
+        typer.Argument(metavar="VIDEOS...", help="Videos of people talking, or folders of them."),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The folder for the clips and report.json.")
+    ],
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON: whose videos these are, with what emotion.", show_default=False),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Make training clips of VIDEOS: motion and sound; a second run goes on where one stopped."""
+    from visavis.data.prepare import prepare as make
+    from visavis.data.report import table
+
+    with _progress_bar(quiet) as progress:
+        report = make(list(videos), out, labels, progress=progress)
+    if not quiet:
+        typer.echo(table(report))
+    if not any(verdict.is_accepted for verdict in report.verdicts):
+        raise InputError(f"Not one clip could be made; {out}/report.json says why.")
