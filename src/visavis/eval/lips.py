@@ -141,9 +141,14 @@ def offset(curves: Curves, heard: Heard) -> Offset:
     shift is that of the highest peak of the Pearson correlation over +-400 ms, refined by a
     parabola. GRID's studio recordings score -19 to 11 ms with their words aligned.
     """
+    return gap_offset(curves.gap, heard)
+
+
+def gap_offset(gap: FloatArray, heard: Heard) -> Offset:
+    """Return the same for the lips' ``gap`` (n,) alone, on rows of 10 ms."""
     table = np.array([OPENNESS[p] for p in PHONES], np.float32)
-    expected = _smooth(table[heard.phones[: len(curves)]])
-    seen = _smooth(curves.gap[: len(expected)])
+    expected = _smooth(table[heard.phones[: len(gap)]])
+    seen = _smooth(gap[: len(expected)])
     shifts = range(-REACH_ROWS, REACH_ROWS + 1)
     scores = np.array([_correlation(expected, seen, shift) for shift in shifts])
     best = _peak(scores)
