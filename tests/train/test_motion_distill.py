@@ -158,9 +158,8 @@ def test_one_call_of_the_student_comes_to_say_what_the_path_says(plan: task.Plan
         plan, steps=50, rate=5e-3, grid=10, reach=10, adversarial=0.0, anchor=0.0
     )
     data, work = MotionData(plan.data), task.begin(plan)
-    exam = task.set_exam(
-        work.teacher, MotionData(plan.data, "validation"), (work.mean, work.std), (1.0, 1.0), 4
-    )
+    judged, units = MotionData(plan.data, "validation"), (work.mean, work.std, task.lip_rows())
+    exam = task.set_exam(work.teacher, judged, units, (1.0, 1.0), 4)
     say = task.speaker(work.student, exam.facts)
 
     def off() -> float:

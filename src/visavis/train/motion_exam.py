@@ -15,7 +15,6 @@ from visavis.diffusion.schedule import CosineSchedule
 from visavis.motion import conditions
 from visavis.motion.layout import INDEX
 from visavis.train.motion_data import MotionData
-from visavis.train.tasks.motion import GROUPS, group_columns, lip_rows
 
 Guess = Callable[[Tensor, Tensor], Tensor]
 Facts = dict[str, Tensor]
@@ -23,6 +22,7 @@ Facts = dict[str, Tensor]
 
 SCHEDULE = CosineSchedule()
 SEEDS, FRAMES = 4, 60
+MOUTH = sorted(conditions.group("jaw") + conditions.group("lips"))
 MANY, FEW = 50, 10
 SHUT_CM = 0.04
 """Lips that are nearer than this in the clip should meet."""
@@ -31,8 +31,8 @@ SHUT_CM = 0.04
 @dataclass(frozen=True)
 class Exam:
     """Held-out windows, each SEEDS times over: ``true`` and the ``noise`` to start from
-    (SEEDS * b, n, 58), normalised by ``mean`` and ``std`` (58,); what the teacher makes of it in
-    MANY and in FEW steps.
+    (SEEDS * b, n, 58), normalised by ``mean`` and ``std`` (58,); ``gaps`` (points, 52) the cm by
+    which each coefficient parts the lips; what the teacher makes of it in MANY and in FEW steps.
     """
 
     true: Tensor
@@ -40,6 +40,7 @@ class Exam:
     noise: Tensor
     mean: Tensor
     std: Tensor
+    gaps: Tensor
     many: Tensor
     few: Tensor
 
@@ -86,12 +87,13 @@ def guided(net: nn.Module, facts: Facts, weights: tuple[float, float]) -> Guess:
 def set_exam(
     teacher: nn.Module,
     data: MotionData,
-    scale: tuple[Tensor, Tensor],
+    units: tuple[Tensor, Tensor, Tensor],
     weights: tuple[float, float],
     count: int = 24,
 ) -> Exam:
-    """Return ``count`` windows of ``data`` without context; ``scale`` is mean and std (58,)."""
-    mean, std = scale
+    """Return ``count`` windows of ``data`` without context; ``units`` are mean, std
+    and gaps of the exam."""
+    mean, std, _ = units
     batch = data.batch(np.random.default_rng(1), count, FRAMES)
     facts = {k: torch.cat([v] * SEEDS).to(mean.device) for k, v in batch.items()}
     true = (facts.pop("motion") - mean) / std
@@ -101,7 +103,7 @@ def set_exam(
         sample_ddim(teach, noise, [torch.full_like(noise, t) for t in spaced_times(n)], SCHEDULE)
         for n in (MANY, FEW)
     )
-    return Exam(true, facts, noise, mean, std, many, few)
+    return Exam(true, facts, noise, *units, many, few)
 
 
 @torch.no_grad()
@@ -130,14 +132,13 @@ def _marks(made: Tensor, exam: Exam) -> dict[str, float]:
     heard = (controls[..., conditions.HAS_SPEECH] > 0) & known[:, None, INDEX["jawOpen"]]
     middle = gap.shape[-1] // 2
     shut = (wanted[..., middle] < SHUT_CM) & heard
-    columns = [c for name in ("jaw", "lips") for c in group_columns()[GROUPS.index(name)]]
-    lag = torch.diff(made - exam.true, dim=1)[..., columns].abs()
+    lag = torch.diff(made - exam.true, dim=1)[..., MOUTH].abs()
     by_seed = made.reshape(SEEDS, -1, *made.shape[1:])
     return {
         "path": float((made - exam.many).abs().mean()),
         "gap": float((gap - wanted).abs()[heard].mean()),
         "shut": float(gap[..., middle][shut].mean()),
-        "speed": float(lag[known[:, None, columns].expand_as(lag)].mean()),
+        "speed": float(lag[known[:, None, MOUTH].expand_as(lag)].mean()),
         "seeds": float(by_seed.std(0).mean()),
         "moves": float(torch.diff(made, dim=1).abs().mean()),
     }
@@ -146,4 +147,4 @@ def _marks(made: Tensor, exam: Exam) -> dict[str, float]:
 def _gaps(motion: Tensor, exam: Exam) -> Tensor:
     """Return the gaps of the inner lips in cm (b, n, points) of normalised ``motion``."""
     coefficients = (motion * exam.std + exam.mean)[..., :52].clamp(0, 1)
-    return (coefficients @ lip_rows().to(motion).T).clamp(min=0)
+    return (coefficients @ exam.gaps.T).clamp(min=0)

@@ -40,6 +40,7 @@ from visavis.train.tasks.motion import (
     LONGEST,
     draw_masks,
     group_losses,
+    lip_rows,
 )
 
 log = logging.getLogger(__name__)
@@ -269,7 +270,8 @@ def run(plan: Plan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     data, work = MotionData(plan.data), begin(plan)
     judged = MotionData(plan.data, "validation")
-    exam = set_exam(work.teacher, judged, (work.mean, work.std), (plan.speech, plan.wishes))
+    units = (work.mean, work.std, lip_rows().to(work.mean))
+    exam = set_exam(work.teacher, judged, units, (plan.speech, plan.wishes))
     losses: list[dict[str, float]] = []
     while work.step < plan.steps:
         losses.append(learn(plan, work, data))
