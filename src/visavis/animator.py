@@ -6,6 +6,7 @@ An animator holds weights; a session holds the state. ``animate()`` and a live s
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +18,16 @@ from visavis.motion.base import MotionModel
 from visavis.motion.controls import Timeline
 from visavis.motion.filters import ResampleState, start_resample, step_resample
 from visavis.render.base import Renderer
-from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, Features, Frame, Motion, Portrait
+from visavis.types import (
+    MOTION_FPS,
+    SAMPLE_RATE,
+    Audio,
+    Features,
+    FloatArray,
+    Frame,
+    Motion,
+    Portrait,
+)
 
 NOTHING_ASKED = Timeline()
 """The default controls at all times."""
@@ -177,6 +187,23 @@ class MotionAnimator:
             Frame(self._renderer.draw(prepared.appearance, moment), first + i, moment)
             for i, moment in enumerate(moments)
         ]
+
+
+def spoken(
+    animator: Animator,
+    prepared: Prepared,
+    pieces: Iterable[tuple[FloatArray, FloatArray | None]],
+    seed: int,
+    timeline: Timeline = NOTHING_ASKED,
+) -> Iterator[Frame]:
+    """Play ``pieces`` of sound, one's own and the other's, as a live session does."""
+    state = animator.start(prepared, seed)
+    for piece, heard in pieces:
+        other = None if heard is None else Audio(heard)
+        state, new = animator.step(state, Audio(piece), timeline, other=other)
+        yield from new
+    state, new = animator.step(state, Audio(np.zeros(0, np.float32)), timeline, final=True)
+    yield from new
 
 
 def frame_count(samples: int, fps: int) -> int:

@@ -7,7 +7,7 @@ writes each frame as it comes: offline is live played fast, in bounded memory.
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from visavis.animator import NOTHING_ASKED, Animator, MotionAnimator, Prepared, frame_count
+from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError
@@ -31,7 +31,7 @@ from visavis.motion.base import MotionModel
 from visavis.motion.controls import Controls, Timeline, as_timeline
 from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.filters import resample
-from visavis.motion.rules import RuleMotion
+from visavis.motion.models import motion_by
 from visavis.render.base import Renderer
 from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import MeshWarpRenderer
@@ -39,7 +39,6 @@ from visavis.timing import Stopwatch
 from visavis.types import (
     MOTION_FPS,
     SAMPLE_RATE,
-    Audio,
     FloatArray,
     Frame,
     ImageArray,
@@ -96,21 +95,27 @@ class Result:
         return self.seconds / self.elapsed_s
 
 
-def load(*, fps: int = MOTION_FPS) -> MotionAnimator:
-    """Return the packaged animator: phones from sound, motion by rule, mesh warp.
+def load(
+    *, fps: int = MOTION_FPS, motion_model: str | None = None, steps: int = 1
+) -> MotionAnimator:
+    """Return the packaged animator: phones from sound, motion, mesh warp.
 
-    It holds weights only: one serves any number of portraits and sessions.
+    It holds weights only: one serves any number of portraits and sessions. ``motion_model`` and
+    ``steps`` as in ``animate``.
 
     Raises:
-        InputError: ``fps`` is not a whole number from 1 to 240.
+        InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion model.
     """
     check_whole("fps", fps, 1, 240)
-    return MotionAnimator(*parts(), fps)
+    return MotionAnimator(*parts(motion_model, steps), fps)
 
 
-def parts() -> tuple[FeatureExtractor, MotionModel, Renderer]:
+def parts(
+    motion_model: str | None = None, steps: int = 1
+) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the packaged parts of the animator: what hears, what moves, what draws."""
-    return PhoneRecognizer(), RuleMotion(), InsetRenderer(MeshWarpRenderer())
+    motion = motion_by(motion_model, steps)
+    return PhoneRecognizer(), motion, InsetRenderer(MeshWarpRenderer())
 
 
 def open_portrait(picture: Picture, face: int | None = None) -> Portrait:
@@ -134,7 +139,7 @@ def open_portrait(picture: Picture, face: int | None = None) -> Portrait:
     return make_portrait(picture, face)
 
 
-def frames(
+def frames(  # noqa: PLR0913 - as animate
     portrait: Picture,
     audio: Sound,
     *,
@@ -142,14 +147,21 @@ def frames(
     fps: int = MOTION_FPS,
     seed: int = 0,
     crop: bool = True,
+    other: Sound | None = None,
     controls: Controls | Timeline | None = None,
+    motion_model: str | None = None,
+    steps: int = 1,
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
-    animator = load(fps=fps)
+    animator = load(fps=fps, motion_model=motion_model, steps=steps)
     prepared = animator.prepare(*_framed(open_portrait(portrait), size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
-    with _sound_file(audio) as sound, _scene(play, sound) as scene:
+    with (
+        _sound_file(audio) as sound,
+        _sound_file(other) as heard,
+        _scene(play, sound, heard) as scene,
+    ):
         yield from scene.frames
 
 
@@ -166,7 +178,10 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     face: int | None = None,
     motion: str | Path | None = None,
     motion_out: str | Path | None = None,
+    other: Sound | None = None,
     controls: Controls | Timeline | None = None,
+    motion_model: str | None = None,
+    steps: int = 1,
     progress: Callable[[Tick], None] | None = None,
 ) -> Result:
     """Write a video of ``portrait`` speaking ``audio`` to ``out``.
@@ -174,7 +189,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     Args:
         portrait: a path, an (h, w, 3) RGB uint8 array, or a ``Portrait``.
         audio: a recording, a video with sound, or (samples, rate) with samples (n,) or
-            (n, channels) float in [-1, 1]; None if ``motion`` is given.
+            (n, channels) float in [-1, 1]; None if ``motion`` or ``other`` is given.
         out: .mp4, .mov, .mkv, .webm, .gif, a folder for PNGs, ``-`` for raw frames.
         size: side of the square in pixels (512), or the longest side without ``crop`` (the
             photograph's own, at most 1920). Even.
@@ -186,7 +201,11 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
         motion_out: where to write the motion as well.
+        other: what another person says meanwhile, to be listened to; without ``audio`` it is also
+            the sound of the video.
         controls: what the face is asked to do, all the time or over time.
+        motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
+        steps: calls of the learnt model for each stretch of motion: 1, 2 or 4.
         progress: called after each frame.
 
     Raises:
@@ -199,15 +218,15 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         check_motion_name(motion_out)
     for target in (out, motion_out):
         if target is not None:
-            refuse_sources(target, portrait, audio, motion)
-    animator = load(fps=fps)
+            refuse_sources(target, portrait, audio, motion, other)
+    animator = load(fps=fps, motion_model=motion_model, steps=steps)
     opened = open_portrait(portrait, face)
     prepared = animator.prepare(*_framed(opened, size, crop))
-    with _sound_file(audio) as sound, ExitStack() as stack:
+    with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         play = _Play(animator, prepared, seed, as_timeline(controls))
-        scene = stack.enter_context(_scene(play, sound, trim, motion))
-        writer = stack.enter_context(open_writer(out, prepared.size, fps, sound, trim))
+        scene = stack.enter_context(_scene(play, sound, heard, trim, motion))
+        writer = stack.enter_context(open_writer(out, prepared.size, fps, sound or heard, trim))
         played = _written(scene, writer, watch, progress, keep=curves is not None)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
@@ -237,9 +256,13 @@ class _Scene:
 
 @contextmanager
 def _scene(
-    play: _Play, sound: Path | None, trim: Trim | None = None, motion: str | Path | None = None
+    play: _Play,
+    sound: Path | None,
+    other: Path | None,
+    trim: Trim | None = None,
+    motion: str | Path | None = None,
 ) -> Iterator[_Scene]:
-    """Open what moves the face: a motion file if there is one, or else speech."""
+    """Open what moves the face: a motion file if there is one, or else speech, own or heard."""
     animator, prepared, fps = play.animator, play.prepared, play.animator.fps
     if motion is not None:
         start, end = check_trim(trim)
@@ -250,30 +273,37 @@ def _scene(
         moments = (script[i : i + 1] for i in range(len(script)))
         played = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
         yield _Scene(played, len(script), fps, [])
-    elif sound is not None:
-        with open_audio(sound, trim) as reader:
-            samples = reader.duration_samples
+    elif sound is not None or other is not None:
+        with ExitStack() as stack:
+            own, heard = (
+                None if path is None else stack.enter_context(open_audio(path, trim))
+                for path in (sound, other)
+            )
+            main = own or heard
+            assert main is not None
+            samples = main.duration_samples
             total = None if samples is None else frame_count(samples, fps)
-            drawn = spoken(animator, prepared, reader.chunks(PIECE), play.seed, play.timeline)
-            yield _Scene(drawn, total, fps, reader.warnings)
+            pieces = _pieces(*(None if r is None else r.chunks(PIECE) for r in (own, heard)))
+            drawn = spoken(animator, prepared, pieces, play.seed, play.timeline)
+            yield _Scene(drawn, total, fps, main.warnings)
     else:
         raise InputError("There is no sound to speak. Give a recording, or a motion file.")
 
 
-def spoken(
-    animator: Animator,
-    prepared: Prepared,
-    pieces: Iterable[FloatArray],
-    seed: int,
-    timeline: Timeline = NOTHING_ASKED,
-) -> Iterator[Frame]:
-    """Play ``pieces`` of sound through the animator, as a live session does."""
-    state = animator.start(prepared, seed)
-    for piece in pieces:
-        state, new = animator.step(state, Audio(piece), timeline)
-        yield from new
-    state, new = animator.step(state, Audio(np.zeros(0, np.float32)), timeline, final=True)
-    yield from new
+def _pieces(
+    own: Iterator[FloatArray] | None, heard: Iterator[FloatArray] | None
+) -> Iterator[tuple[FloatArray, FloatArray | None]]:
+    """Yield pieces of one's own sound and of the other's, equally long.
+
+    One's own decides how long; without it there is silence for as long as the other speaks.
+    """
+    if own is None:
+        yield from ((np.zeros_like(piece), piece) for piece in heard or ())
+        return
+    for piece in own:
+        other = None if heard is None else next(heard, piece[:0])[: len(piece)]
+        missing = 0 if other is None else len(piece) - len(other)
+        yield piece, None if other is None else np.pad(other, (0, missing))
 
 
 def _written(

@@ -13,14 +13,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
 from visavis.errors import InputError, VisavisError
+from visavis.options import (
+    AudioArgument,
+    CropOption,
+    DemoOption,
+    FaceOption,
+    FpsOption,
+    ListenOption,
+    ModelOption,
+    MotionOption,
+    MotionOutOption,
+    OutOption,
+    PortraitArgument,
+    QuietOption,
+    SeedOption,
+    SizeOption,
+    StepsOption,
+    TrimOption,
+    with_controls,
+)
 
 if TYPE_CHECKING:
     from visavis.api import Result, Tick
+    from visavis.motion.controls import Timeline
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or a request to terminate."""
@@ -131,49 +151,8 @@ def _progress_bar(is_quiet: bool) -> Iterator[Callable[[Tick], None] | None]:
         yield show
 
 
-PortraitArgument = Annotated[
-    Optional[str],  # noqa: UP045 - typer evaluates the annotation on Python 3.10
-    typer.Argument(metavar="PORTRAIT", help="A photograph.", show_default=False),
-]
-AudioArgument = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Argument(metavar="AUDIO", help="A recording or video.", show_default=False),
-]
-OutOption = Annotated[
-    str,
-    typer.Option("-o", "--out", help="OUT.mp4, .webm, .gif, a folder/ for PNGs, or - for raw."),
-]
-SizeOption = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option(help="Pixels: side of the square (512), or longest side with --full-frame."),
-]
-FpsOption = Annotated[int, typer.Option(help="Frames per second.")]
-SeedOption = Annotated[int, typer.Option(help="Another seed, other blinks and head motion.")]
-CropOption = Annotated[
-    bool,
-    typer.Option("--crop/--full-frame", help="Head and shoulders, or the whole photograph."),
-]
-TrimOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(help="START:END of the recording in seconds.", show_default=False),
-]
-FaceOption = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option(help="Which face, counted from 1, left to right."),
-]
-MotionOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="Play this motion file (.csv, .json, .npz) instead of speech."),
-]
-MotionOutOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="Also write the motion: .csv (Live Link Face), .json or .npz."),
-]
-DemoOption = Annotated[bool, typer.Option("--demo", help="Use the embedded portrait and voice.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-
-
 @app.command()
+@with_controls
 def animate(  # noqa: PLR0913 - one argument per option
     portrait: PortraitArgument = None,
     audio: AudioArgument = None,
@@ -186,8 +165,13 @@ def animate(  # noqa: PLR0913 - one argument per option
     face: FaceOption = None,
     motion: MotionOption = None,
     motion_out: MotionOutOption = None,
+    listen_to: ListenOption = None,
+    motion_model: ModelOption = None,
+    steps: StepsOption = 1,
     demo: DemoOption = False,
     quiet: QuietOption = False,
+    *,
+    controls: dict[str, Any],
 ) -> None:
     """Make a video of PORTRAIT speaking AUDIO."""
     from visavis import api
@@ -196,7 +180,7 @@ def animate(  # noqa: PLR0913 - one argument per option
         raise InputError("--demo brings its own portrait and voice; leave PORTRAIT and AUDIO out.")
     if demo:
         portrait, audio = str(api.DEMO_PORTRAIT), str(api.DEMO_SPEECH)
-    if portrait is None or (audio is None and motion is None):
+    if portrait is None or (audio is None and motion is None and listen_to is None):
         raise InputError(
             "animate needs a portrait and a recording: visavis animate PORTRAIT AUDIO -o OUT.mp4 "
             "(or --demo, or --motion FILE instead of a recording)."
@@ -214,10 +198,23 @@ def animate(  # noqa: PLR0913 - one argument per option
             face=face,
             motion=motion,
             motion_out=motion_out,
+            other=listen_to,
+            controls=_timeline(**controls),
+            motion_model=motion_model,
+            steps=steps,
             progress=progress,
         )
     if not quiet:
         _report(result)
+
+
+def _timeline(file: Path | None = None, **words: Any) -> Timeline:
+    """Return the controls given as options, and over them those of ``file``."""
+    from visavis.motion.controls import Controls, Timeline
+    from visavis.motion.keyframes import changed, read_timeline
+
+    steady = changed(Controls(), words)
+    return Timeline.steady(steady) if file is None else read_timeline(file, steady)
 
 
 def _report(result: Result) -> None:

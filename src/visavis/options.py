@@ -1,0 +1,122 @@
+"""The options of ``visavis animate``, and one decorator that gives a command those of the controls.
+
+A control's option takes the words that a file of controls takes (motion/keyframes.py).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+PortraitArgument = Annotated[
+    Optional[str],  # noqa: UP045 - typer evaluates the annotation on Python 3.10
+    typer.Argument(metavar="PORTRAIT", help="A photograph.", show_default=False),
+]
+AudioArgument = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="AUDIO", help="A recording or video.", show_default=False),
+]
+OutOption = Annotated[
+    str,
+    typer.Option("-o", "--out", help="OUT.mp4, .webm, .gif, a folder/ for PNGs, or - for raw."),
+]
+SizeOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="Pixels: side of the square (512), or longest side with --full-frame."),
+]
+FpsOption = Annotated[int, typer.Option(help="Frames per second.")]
+SeedOption = Annotated[int, typer.Option(help="Another seed, other blinks and head motion.")]
+CropOption = Annotated[
+    bool,
+    typer.Option("--crop/--full-frame", help="Head and shoulders, or the whole photograph."),
+]
+TrimOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="START:END of the recording in seconds.", show_default=False),
+]
+FaceOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="Which face, counted from 1, left to right."),
+]
+MotionOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Play this motion file (.csv, .json, .npz) instead of speech."),
+]
+MotionOutOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Also write the motion: .csv (Live Link Face), .json or .npz."),
+]
+ListenOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="What the other person says meanwhile: a recording to listen to."),
+]
+ModelOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="diffused (learnt) or rules; the best there is by default."),
+]
+StepsOption = Annotated[int, typer.Option(help="Calls of the learnt motion model: 1, 2 or 4.")]
+DemoOption = Annotated[bool, typer.Option("--demo", help="Use the embedded portrait and voice.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+_CONTROLS: dict[str, tuple[str, str]] = {
+    "phase": ("NAME", "speaking, listening or idle."),
+    "emotion": (
+        "NAME",
+        "neutral, angry, contempt, disgusted, fear, happy, sad or surprised; 0.7 strong unless "
+        "--intensity is given.",
+    ),
+    "intensity": ("0..1", "How strong the emotion is."),
+    "gaze": ("WHERE", "viewer, away, free, or YAW,PITCH in degrees."),
+    "blink-rate": ("N", "Blinks per minute, 0 to 60, or natural."),
+    "head": ("P,Y,R", "Pitch, yaw, roll in degrees the head tends to, or free."),
+    "head-range": ("0..2", "How far the head moves of itself, 1 as usual."),
+    "energy": ("0.5..1.5", "How lively, 1 as usual."),
+    "gain": ("NAME=X", "Factor for a coefficient, such as jawOpen=1.2. Repeatable."),
+    "offset": ("NAME=X", "Shift of a coefficient, such as browInnerUp=0.2. Repeatable."),
+    "hold": ("NAME=X", "Value a coefficient is held at; the rest goes with it. Repeatable."),
+    "freeze": ("REGION", "brows, lids, gaze, mouth or head held at rest. Repeatable."),
+}
+_REPEATABLE = ("gain", "offset", "hold", "freeze")
+
+
+def with_controls(command: Callable[..., None]) -> Callable[..., None]:
+    """Return ``command`` with an option for each control, handed on as ``controls``.
+
+    ``command`` has a keyword ``controls``: a mapping from the names of the fields given, as in
+    motion/keyframes.py, to their words; ``--controls FILE`` stands there as ``file``.
+    """
+    own = inspect.signature(command, eval_str=True)
+    kept = [p for p in own.parameters.values() if p.name != "controls"]
+    kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]
+    added = [_parameter(name, *words) for name, words in _CONTROLS.items()]
+    added.append(_parameter("controls", "FILE", "Keyframes over time: .json or .csv."))
+
+    @wraps(command)
+    def wrapped(**given: Any) -> None:
+        words = {p.name: given.pop(p.name) for p in added}
+        words["file"] = words.pop("controls")
+        command(**given, controls={k: v for k, v in words.items() if v})
+
+    parameters = [*kept, *added]
+    wrapped.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def _parameter(name: str, metavar: str, text: str) -> inspect.Parameter:
+    """Return the option ``--name`` of the panel of controls."""
+    option = typer.Option(
+        f"--{name}", metavar=metavar, help=text, show_default=False, rich_help_panel="Controls"
+    )
+    kind: Any = Optional[list[str]] if name in _REPEATABLE else Optional[str]  # noqa: UP045
+    return inspect.Parameter(
+        name.replace("-", "_"),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind, option],
+    )
