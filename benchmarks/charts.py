@@ -47,14 +47,14 @@ def draw(path: Path, panels: Sequence[Panel], across: int = 2, heading: str = ""
     from matplotlib import pyplot
 
     down = -(-len(panels) // across)
-    figure, axes = pyplot.subplots(down, across, figsize=(5.6 * across, 3.1 * down), squeeze=False)
+    size = (5.6 * across, 3.1 * down)
+    figure, axes = pyplot.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
     for axis, panel in zip(axes.ravel(), panels, strict=False):
         _fill(axis, panel)
     for axis in axes.ravel()[len(panels) :]:
         axis.set_visible(False)
     if heading:
         figure.suptitle(heading, fontsize=11)
-    figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     pyplot.close(figure)

@@ -14,89 +14,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 
 import motion_figures
 import numpy as np
 import players
 from motion_figures import OTHERS, SHOWN
+from motion_people import GROUPS, Made, Make, People, chance, people
 
-from visavis.data.clip import Clip, read_clip
-from visavis.data.people import split_of
 from visavis.eval import dynamics
 from visavis.motion.layout import INDEX
 from visavis.motion.rules import RuleMotion
 from visavis.types import MOTION_FPS, FloatArray
 
-GROUPS = tuple(dynamics.MEASURED)
 DRAWS = 400
 """Redraws of the clips, for the margin of error (bootstrap, Efron 1979)."""
 PAIR = ("1 step", "teacher, 50 steps")
 ALLOWED = 1.05
-MIRRORED = "mirrored"
-
-Make = Callable[[int, int], FloatArray]
-"""Motion for (clip, seed)."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """What one system made: ``seeds`` x ``clips`` motions (t, 58)."""
-
-    name: str
-    motions: tuple[tuple[FloatArray, ...], ...]
-
-    @property
-    def flat(self) -> list[FloatArray]:
-        """All motions, one seed after the other."""
-        return [m for seed in self.motions for m in seed]
-
-
-@dataclass(frozen=True)
-class People:
-    """The real side: held-out ``clips`` and their ``motions``; the ``training`` clips.
-
-    ``takes`` (t, 58) have no sound and serve for blinks; ``metrics`` by group.
-    """
-
-    clips: tuple[Clip, ...]
-    motions: tuple[FloatArray, ...]
-    training: tuple[Clip, ...]
-    takes: tuple[FloatArray, ...]
-    metrics: dict[str, dynamics.Metric]
-
-
-def people(folder: Path, shortest_s: float) -> People:
-    """Return the real talking clips in ``folder``, held out and for training."""
-    paths = sorted(folder.glob("*.npz"))
-    stored = [read_clip(p) for p in paths if MIRRORED not in p.stem]
-    takes = tuple(c.motion for c in stored if c.source == "take")
-    every = [c for c in stored if c.source == "talking" and c.is_heard and len(c.samples)]
-    every = [c for c in every if len(c.motion) >= shortest_s * MOTION_FPS]
-    training = tuple(c for c in every if split_of(c.person) == "train")
-    held = tuple(c for c in every if split_of(c.person) != "train")
-    assert held, f"no held-out talking clip in {folder}"
-    assert training, f"no talking clip for training in {folder}"
-    known = np.logical_and.reduce([c.known for c in every])
-    metrics = {g: dynamics.make_metric([c.motion for c in every], g, known) for g in GROUPS}
-    return People(held, tuple(c.motion for c in held), training, takes, metrics)
-
-
-def chance(real: People) -> Make:
-    """Return motion of another person: a stretch of a training clip, mirrored in time if short."""
-
-    def make(clip: int, seed: int) -> FloatArray:
-        rng = np.random.default_rng((clip, seed))
-        wanted = len(real.motions[clip])
-        source = real.training[rng.integers(len(real.training))].motion
-        while len(source) < wanted:
-            source = np.concatenate([source, source[::-1]])
-        start = rng.integers(len(source) - wanted + 1)
-        return source[start : start + wanted]
-
-    return make
 
 
 def systems(args: argparse.Namespace, real: People) -> dict[str, Make]:
@@ -242,12 +179,25 @@ def show(title: str, table: dict[str, dict[str, float]], digits: int = 3) -> Non
 
 
 def long_run(args: argparse.Namespace, real: People) -> dict[str, list[FloatArray]]:
-    """Return minutes of speech as motion, beside all real clips: blinks are rare."""
+    """Return minutes of speech as motion, beside all real clips: blinks are rare.
+
+    Cut to the lengths of the real clips, since a short clip cannot show a long wait.
+    """
+    people = [*real.takes, *(c.motion for c in (*real.clips, *real.training))]
     heard = players.hear(players.long_speech(args.shared, 60.0 * args.minutes))
+
+    def like_people(values: FloatArray) -> list[FloatArray]:
+        parts, lengths = [], cycle(map(len, people))
+        while len(values) > 0:
+            length = next(lengths)
+            parts.append(values[:length])
+            values = values[length:]
+        return parts
+
     return {
-        "real": [*real.takes, *(c.motion for c in (*real.clips, *real.training))],
-        "1 step": [players.play(players.diffused(args.student), heard)],
-        "rules": [players.play(RuleMotion(), heard)],
+        "real": people,
+        "1 step": like_people(players.play(players.diffused(args.student), heard)),
+        "rules": like_people(players.play(RuleMotion(), heard)),
     }
 
 
@@ -280,7 +230,7 @@ def main() -> None:
     parser.add_argument("--student", type=Path, help="ONNX of the student, else the packaged one")
     parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4], help="of the student")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=5.0, help="of speech to count blinks in")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of speech to count blinks in")
     parser.add_argument("--shortest", type=float, default=2.5, help="shorter clips are left out, s")
     parser.add_argument("--traces", type=int, default=2, help="clips drawn as examples")
     parser.add_argument("--guidance", default="", help="of the teacher: speech=1.5,emotion=2")

@@ -40,13 +40,14 @@ def spectra(out: Path, motions: Mapping[str, Sequence[FloatArray]]) -> None:
 
 def blinks(out: Path, motions: Mapping[str, Sequence[FloatArray]]) -> None:
     """Draw how long eyes stay open between blinks."""
-    curves = []
+    curves, counts = [], []
     for name, clips in motions.items():
         waits = dynamics.blink_intervals_s(clips)
         share = np.histogram(waits, _EDGES_S)[0] / max(1, len(waits))
-        curves.append(Curve(f"{name}, {len(waits)}", _EDGES_S[:-1], share, "o-"))
-    panel = Panel("Time between blinks, and how many", "s", "share", tuple(curves))
-    draw(out / "blinks.png", [panel], across=1)
+        curves.append(Curve(name, _EDGES_S[:-1], share, "o-"))
+        counts.append(f"{name} {len(waits)}")
+    panel = Panel("Time between blinks", "s", "share", tuple(curves))
+    draw(out / "blinks.png", [panel], across=1, heading=", ".join(counts))
 
 
 def traces(out: Path, clip: str, motions: Mapping[str, FloatArray]) -> None:

@@ -13,8 +13,9 @@ from visavis.hub import asset
 from visavis.motion.base import MotionModel
 from visavis.motion.chunks import ChunkPlan
 from visavis.motion.controls import Controls, Timeline
-from visavis.motion.diffused import NETWORK, DiffusedMotion, Sampling
+from visavis.motion.diffused import FEW, NETWORK, DiffusedMotion, Sampling
 from visavis.motion.layout import pack
+from visavis.motion.models import motion_by
 from visavis.nn.session import Network
 from visavis.train.speech_data import read_sound
 from visavis.types import SAMPLE_RATE, Audio, Features, FloatArray
@@ -41,7 +42,14 @@ def diffused(
     guidance: Mapping[str, float] | None = None,
     threads: int = 1,
 ) -> DiffusedMotion:
-    """Return the denoiser in the ONNX file ``path`` (None: packaged), called ``steps`` times."""
+    """Return the denoiser in the ONNX file ``path`` (None: packaged), called ``steps`` times.
+
+    Without any other wish it is the very model that the package uses.
+    """
+    if path is None and threads == 1 and plan is None and not guidance and steps <= FEW:
+        model = motion_by("diffused", steps)
+        assert isinstance(model, DiffusedMotion)
+        return model
     network = ThreadedNetwork(str(path or asset(NETWORK)), threads)
     return DiffusedMotion(network, Sampling(steps, guidance or {}), plan or ChunkPlan())
 
