@@ -60,25 +60,28 @@ def speaker(net: nn.Module, facts: Facts) -> Guess:
 def guided(net: nn.Module, facts: Facts, weights: tuple[float, float]) -> Guess:
     """Return ``net`` with guidance folded in; ``weights`` for the sound and for the wishes.
 
-    Three guesses in one batch: nothing known, sound only, all. Without guidance, the last alone.
+    Up to three guesses in one batch: nothing known, sound only, all. A first weight of 1 makes what
+    is before it count for nothing, so it is not asked; weights (1, 1) are the network itself.
     """
-    if weights == (1.0, 1.0):
-        return speaker(net, facts)
     controls, sound = facts["controls"], slice(conditions.HAS_SPEECH, conditions.HAS_SPEECH + 1)
     deaf, heard = torch.zeros_like(controls), torch.zeros_like(controls)
     heard[..., sound] = controls[..., sound]
-    mute = torch.zeros_like(facts["speech"])
-    versions = {
-        "speech": torch.cat([mute, facts["speech"], facts["speech"]]),
-        "other": torch.cat([facts["other"]] * 3),
-        "controls": torch.cat([deaf, heard, controls]),
-    }
-    together = speaker(net, versions)
+    asked, spoken = [deaf, heard, controls], [facts["speech"] * 0.0, *[facts["speech"]] * 2]
+    first = next((i for i, weight in enumerate(weights) if weight != 1.0), len(weights))
+    count = len(asked) - first
+    together = speaker(
+        net,
+        {
+            "speech": torch.cat(spoken[first:]),
+            "other": torch.cat([facts["other"]] * count),
+            "controls": torch.cat(asked[first:]),
+        },
+    )
 
     def guess(motion: Tensor, level: Tensor) -> Tensor:
-        many = together(torch.cat([motion] * 3), torch.cat([level.expand_as(motion)] * 3))
-        nothing, *more = many.chunk(3)
-        return guide(nothing, more, weights)
+        many = together(torch.cat([motion] * count), torch.cat([level.expand_as(motion)] * count))
+        before, *more = many.chunk(count)
+        return guide(before, more, weights[first:])
 
     return guess
 
