@@ -46,9 +46,6 @@ NETWORK = "phones.onnx"
 LOOK_AHEAD_ROWS = 7
 """Rows of sound after its own that the network has heard when it speaks of a row."""
 
-CACHE_SHAPE = (1, 160, 44)
-"""Past of all convolutions together: channels, steps (2 x dilation for each layer in turn)."""
-
 _UNHEARD_POWER = 1e-8
 _HALF = WINDOW_SAMPLES // 2
 _MARGIN = (PITCH_SAMPLES - BLOCK_SAMPLES) // 2
@@ -107,7 +104,8 @@ class PhoneRecognizer:
     def start(self) -> PhoneState:
         """Return the state of a fresh stream: silence before the first sample."""
         silence = np.zeros(_BEHIND, np.float32)
-        return PhoneState(silence, np.zeros(CACHE_SHAPE, np.float32), SpeakerLevel(), 0, 0)
+        cache = np.zeros(self._network.shape("cache"), np.float32)
+        return PhoneState(silence, cache, SpeakerLevel(), 0, 0)
 
     def step(
         self, state: PhoneState, audio: Audio, final: bool = False

@@ -36,6 +36,11 @@ class Network:
         texts: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         return texts
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the input ``name``, which must be fixed in the file."""
+        found = next(i for i in self._session.get_inputs() if i.name == name)
+        return tuple(map(int, found.shape))
+
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the network and return its outputs in the order of the file."""
         outputs: list[NDArray[np.float32]] = self._session.run(None, dict(inputs))

@@ -18,6 +18,10 @@ from visavis.types import FloatArray
 _SYNCHRONOUS, _IPA_EVENTS, _UTF8, _PHONEME_MODE_IPA = 2, 0x3, 1, 2
 _PHONEME_EVENT, _RATE_WPM, _PITCH = 7, 1, 3
 
+_VOICELESS_STOPS, _VOWELS = "ptkcqʈ", "aeiouyɑɐɒæɔəɛɜɪʊʌøœɨʉɯɤʏɵ"
+_LINGERING = "mnɲŋbdɡlrwjʎβvɾ"
+_LONGEST_CLOSURE_S, _LINGER_S = 0.09, 0.03
+
 Segment = tuple[float, float, str]
 """Start and end in seconds and IPA ("" for a pause)."""
 
@@ -111,7 +115,35 @@ def speak(
     sound = np.concatenate([np.zeros(1, np.int16), *pieces]).astype(np.float32) / 32768
     ends = [at for at, _ in marks[1:]] + [len(sound)]
     spans = [(a / rate, b / rate, ipa) for (a, ipa), b in zip(marks, ends, strict=True)]
-    return sound, rate, [s for s in spans if s[1] > s[0]]
+    return sound, rate, as_sounded([s for s in spans if s[1] > s[0]], sound, rate)
+
+
+def as_sounded(spans: list[Segment], sound: FloatArray, rate: int) -> list[Segment]:
+    """Return ``spans`` with the borders that are heard instead of espeak-ng's own.
+
+    Its voiceless stops begin at the burst, after their silent closure; its voiced consonants last
+    until the following vowel has settled, some 30 ms after the lips or tongue let go.
+    """
+    level = 0.02 * float(np.abs(sound).max(initial=1e-6))
+    out: list[Segment] = []
+    for start, end, ipa in spans:
+        plain, before = ipa.strip("ˈˌ"), out[-1] if out else (start, start, "")
+        if plain[:1] in _VOICELESS_STOPS and before[1] > before[0]:
+            quiet = _quiet_s(sound[: int(start * rate)], level, rate)
+            start -= min(quiet, _LONGEST_CLOSURE_S, 0.9 * (before[1] - before[0]))
+        elif plain[:1] in _VOWELS and before[2][:1] in _LINGERING:
+            start -= min(_LINGER_S, 0.4 * (before[1] - before[0]))
+        if out:
+            out[-1] = (before[0], start, before[2])
+        out.append((start, end, ipa))
+    return out
+
+
+def _quiet_s(sound: FloatArray, level: float, rate: int) -> float:
+    """Return for how many seconds before its end ``sound`` is below ``level``."""
+    heard = np.flatnonzero(np.abs(sound[-rate // 4 :]) > level)
+    quiet = min(len(sound), rate // 4) - (int(heard[-1]) + 1 if len(heard) else 0)
+    return quiet / rate
 
 
 def _select(voice: str) -> Any:

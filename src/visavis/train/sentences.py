@@ -9,6 +9,9 @@ from __future__ import annotations
 HELD_OUT = ("es", "fr", "it", "nl", "pl", "cs", "ru")
 """Languages no training hears, by espeak-ng's codes; the voices of Kokoro for them neither."""
 
+UNROUNDED_Y = ("ru", "pt-br", "pl", "uk", "cs")
+"""Languages in which espeak-ng writes an unrounded vowel as y."""
+
 HELD_OUT_VOICES = ("ef_", "em_", "ff_", "if_", "im_")
 """Starts of the names of Kokoro's Spanish, French and Italian voices."""
 

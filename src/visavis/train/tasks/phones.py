@@ -1,8 +1,8 @@
 """Train the phone network: log-mel rows -> phone posteriors, lips shut, lip at teeth.
 
-``python -m visavis.train.tasks.phones --data ALIGNED [MORE ...] --voices FOLDER --out RUN
---steps 4000 --seed 0 [--resume]`` writes ``RUN/last.pt`` and ``RUN/phones.onnx`` and prints the
-validation on held-out speakers as JSON.
+``python -m visavis.train.tasks.phones --data ALIGNED[=WEIGHT] [MORE ...] --judge HELD_OUT [MORE
+...] --voices FOLDER --out RUN --steps 7000 --seed 0 [--resume]`` writes ``RUN/last.pt`` and
+``RUN/phones.onnx`` and prints, as JSON, the validation on held-out speakers and languages.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
-from visavis.audio.features import BLOCK_ROWS, HOP_SAMPLES
+from visavis.audio.features import BLOCK_ROWS
 from visavis.audio.mel import BANDS, FFT_SAMPLES, FLOOR, WINDOW_SAMPLES, filterbank, window
-from visavis.audio.phones import CACHE_SHAPE, LOOK_AHEAD_ROWS, NETWORK, PHONES
+from visavis.audio.phones import LOOK_AHEAD_ROWS, NETWORK, PHONES
 from visavis.train.speech_data import (
     IGNORED,
     Clip,
@@ -35,9 +37,14 @@ from visavis.types import FloatArray
 
 HEADS = len(PHONES) + 2
 DILATIONS = (1, 2, 4, 8, 4, 2, 1)
+CHANNELS = 192
+PAST_STEPS = 2 * sum(DILATIONS)
 CROP_ROWS = 400
 DROPOUT = 0.12
 MASKED_BANDS = 14
+EVERY = 500
+SMALL = 256
+"""Weights of fewer values stay in single precision."""
 
 
 class Layer(nn.Module):
@@ -63,7 +70,7 @@ class Layer(nn.Module):
 class PhoneNetwork(nn.Module):
     """Temporal convolution network over pairs of log-mel rows (Bai et al. 2018)."""
 
-    def __init__(self, channels: int = CACHE_SHAPE[1]) -> None:
+    def __init__(self, channels: int = CHANNELS) -> None:
         """Build the network."""
         super().__init__()
         self.enter = nn.Linear(2 * BANDS, channels)
@@ -83,6 +90,11 @@ class PhoneNetwork(nn.Module):
             after.append(kept)
         logits = self.leave(self.norm(x.transpose(1, 2))).reshape(b, t, HEADS)
         return logits, torch.cat(after, dim=2)
+
+
+def no_past(size: int) -> Tensor:
+    """Return the cache of ``size`` fresh streams (size, CHANNELS, PAST_STEPS)."""
+    return torch.zeros(size, CHANNELS, PAST_STEPS)
 
 
 class Exported(nn.Module):
@@ -126,7 +138,7 @@ def batch(
     clips: list[Clip], voices: list[FloatArray], size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return sound (size, n) and labels (size, rows, 3)."""
-    lengths = np.array([len(c.phones) for c in clips], float)
+    lengths = np.array([len(c.phones) * c.weight for c in clips], float)
     sounds, labels = [], []
     for i in rng.choice(len(clips), size, p=lengths / lengths.sum()):
         sound, label = crop(clips[i], CROP_ROWS, rng)
@@ -135,31 +147,6 @@ def batch(
         sounds.append(disturb(sound, voices, rng))
         labels.append(label)
     return torch.from_numpy(np.stack(sounds)), torch.from_numpy(np.stack(labels))
-
-
-@torch.no_grad()
-def taught_batch(
-    teacher: nn.Module, voices: list[FloatArray], size: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return disturbed sound (size, n) and what ``teacher`` surely hears in it undisturbed.
-
-    Mean teacher (Tarvainen & Valpola 2017) with the confidence rule of FixMatch (Sohn et al. 2020).
-    """
-    span = CROP_ROWS * HOP_SAMPLES
-    clean, heard = [], []
-    for i in rng.integers(0, len(voices), size):
-        start = int(rng.integers(0, max(1, len(voices[i]) - span)))
-        clean.append(np.resize(voices[i][start : start + span], span))
-        heard.append(disturb(clean[-1], voices, rng))
-    mel = log_mel(torch.from_numpy(np.stack(clean)))
-    logits = teacher(mel, torch.zeros(size, *CACHE_SHAPE[1:]))[0][:, LOOK_AHEAD_ROWS:]
-    labels = torch.full((size, CROP_ROWS, 3), IGNORED)
-    sure, phones = torch.softmax(logits[..., : len(PHONES)], -1).max(-1)
-    lips = torch.sigmoid(logits[..., len(PHONES) :])
-    known = labels[:, :-LOOK_AHEAD_ROWS]
-    known[..., 0] = torch.where(sure > 0.75, phones, IGNORED)
-    known[..., 1:] = torch.where(lips > 0.85, 1, torch.where(lips < 0.1, 0, IGNORED))
-    return torch.from_numpy(np.stack(heard)), labels
 
 
 def no_speech(samples: int, rng: np.random.Generator) -> FloatArray:
@@ -206,7 +193,7 @@ def validate(network: PhoneNetwork, clips: list[Clip]) -> dict[str, float]:
     for clip in clips:
         sound = torch.from_numpy(np.pad(clip.samples, (0, 3200)))[None]
         mel = log_mel(sound[:, : sound.shape[1] // 320 * 320])
-        logits = network(mel, torch.zeros(CACHE_SHAPE))[0][0, LOOK_AHEAD_ROWS:].numpy()
+        logits = network(mel, no_past(1))[0][0, LOOK_AHEAD_ROWS:].numpy()
         n = min(len(logits), len(clip.phones))
         known = clip.phones[:n] != IGNORED
         hits += int((logits[:n, : len(PHONES)].argmax(1) == clip.phones[:n])[known].sum())
@@ -229,28 +216,39 @@ def validate(network: PhoneNetwork, clips: list[Clip]) -> dict[str, float]:
 
 
 def export(network: PhoneNetwork, path: Path) -> None:
-    """Write ``network`` as ONNX for blocks of BLOCK_ROWS rows."""
+    """Write ``network`` as ONNX for blocks of BLOCK_ROWS rows, its weights in half precision.
+
+    ONNX Runtime widens them when it loads the file: half the size, the same speed.
+    """
     torch.onnx.export(
         Exported(network).eval(),
-        (torch.zeros(1, BLOCK_ROWS, BANDS), torch.zeros(CACHE_SHAPE)),
+        (torch.zeros(1, BLOCK_ROWS, BANDS), no_past(1)),
         str(path),
         input_names=["mel", "cache"],
         output_names=["phones", "lips", "next_cache"],
         opset_version=17,
         dynamo=False,
     )
+    model = onnx.load(path)
+    for weights in list(model.graph.initializer):
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype != np.float32 or values.size < SMALL:
+            continue
+        name, narrow = weights.name, weights.name + "_half"
+        weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), narrow))
+        widen = onnx.helper.make_node("Cast", [narrow], [name], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, widen)
+    onnx.save(model, path)
 
 
 def arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, nargs="+", required=True)
-    parser.add_argument("--voices", type=Path, required=True, help="speech without labels")
-    parser.add_argument("--taught", type=float, default=0.0, help="share of it in each batch")
-    parser.add_argument("--init", type=Path, help="last.pt of an earlier run")
-    parser.add_argument("--blend", type=float, default=1.0, help="share of the new weights")
+    parser.add_argument("--data", nargs="+", required=True, help="FOLDER or FOLDER=WEIGHT")
+    parser.add_argument("--judge", type=Path, nargs="*", default=[], help="held out as a whole")
+    parser.add_argument("--voices", type=Path, required=True, help="speech for babble")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16)
@@ -259,15 +257,12 @@ def arguments() -> argparse.Namespace:
 
 
 class Training:
-    """The network, its running average (the teacher, and what ships) and the optimiser."""
+    """The network, its running average (what ships) and the optimiser."""
 
-    def __init__(self, steps: int, rate: float, init: Path | None) -> None:
-        """Start afresh, or from the weights in ``init``."""
+    def __init__(self, steps: int, rate: float) -> None:
+        """Start afresh."""
         self.network = PhoneNetwork()
         self.average = PhoneNetwork().requires_grad_(False).eval()
-        self.origin = None if init is None else torch.load(init, weights_only=True)["average"]
-        if self.origin is not None:
-            self.network.load_state_dict(self.origin)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=0.02)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -275,9 +270,10 @@ class Training:
         )
 
     def step(self, mel: Tensor, labels: Tensor, weights: Tensor, decay: float) -> float:
-        """Learn from one batch; return its loss."""
-        cache = torch.zeros(len(mel), *CACHE_SHAPE[1:])
-        value = loss(self.network(mel, cache)[0], labels, weights)
+        """Learn from one batch in bfloat16; return its loss."""
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self.network(mel, no_past(len(mel)))[0]
+        value = loss(logits.float(), labels, weights)
         self.optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -287,17 +283,11 @@ class Training:
             slow.lerp_(fast, 1.0 - decay)
         return float(value.item())
 
-    def blended(self, share: float) -> PhoneNetwork:
-        """Return ``share`` of what was learnt, the rest of the origin (Wortsman et al. 2022)."""
-        out = PhoneNetwork().eval()
-        learnt, origin = self.average.state_dict(), self.origin or self.average.state_dict()
-        out.load_state_dict({k: share * v + (1 - share) * origin[k] for k, v in learnt.items()})
-        return out
-
     def save(self, path: Path, step: int) -> None:
-        """Write everything needed to go on after ``step``."""
+        """Write everything needed to go on after ``step``; the file is never half written."""
         parts = {k: part.state_dict() for k, part in self._parts().items()}
-        torch.save({**parts, "step": step}, path)
+        torch.save({**parts, "step": step}, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
 
     def restore(self, path: Path) -> int:
         """Read what ``save`` wrote; return the step."""
@@ -315,32 +305,36 @@ class Training:
         }
 
 
+def corpus(spelling: str) -> list[Clip]:
+    """Return the clips of ``FOLDER`` or ``FOLDER=WEIGHT``."""
+    folder, _, weight = spelling.partition("=")
+    return load_corpus(Path(folder), float(weight or 1))
+
+
 def train(args: argparse.Namespace) -> None:
-    """Run the training; report the validation every 250 steps."""
+    """Run the training; report the validation every EVERY steps."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
-    learn, judge = split([load_corpus(folder) for folder in args.data])
+    learn, known = split([corpus(spelling) for spelling in args.data])
+    judged = {"speakers": known, **{f.name: load_corpus(f) for f in args.judge}}
     voices = load_unlabelled(args.voices)
-    training = Training(args.steps, args.rate, args.init)
+    training = Training(args.steps, args.rate)
     args.out.mkdir(parents=True, exist_ok=True)
     first = training.restore(args.out / "last.pt") if args.resume else 0
-    weights, taught = class_weights(learn), round(args.taught * args.batch)
+    weights = class_weights(learn)
     for step in range(first, args.steps):
         rng = np.random.default_rng([args.seed, step])
-        sound, labels = batch(learn, voices, args.batch - taught, rng)
-        if taught:
-            more, heard = taught_batch(training.average, voices, taught, rng)
-            sound, labels = torch.cat([sound, more]), torch.cat([labels, heard])
+        sound, labels = batch(learn, voices, args.batch, rng)
         mel = masked(log_mel(sound), rng)
         value = training.step(mel, labels, weights, min(0.998, step / (step + 10)))
-        if (step + 1) % 250 == 0 or step + 1 == args.steps:
-            report = {"step": step + 1, "loss": round(value, 3)}
-            result = training.blended(args.blend)
-            report.update(validate(result, judge))
+        if (step + 1) % EVERY == 0 or step + 1 == args.steps:
+            report: dict[str, Any] = {"step": step + 1, "loss": round(value, 3)}
+            for name, clips in judged.items():
+                report[name] = validate(training.average, clips)
             sys.stdout.write(json.dumps(report) + "\n")
             sys.stdout.flush()
             training.save(args.out / "last.pt", step + 1)
-            export(result, args.out / NETWORK)
+            export(training.average, args.out / NETWORK)
 
 
 def split(corpora: list[list[Clip]]) -> tuple[list[Clip], list[Clip]]:
