@@ -89,7 +89,7 @@ def _shaped(values: FloatArray, wish: Controls, done: FloatArray) -> FloatArray:
     is_scaled = bool((size != 1.0).any())
     if not (is_scaled or wish.gaze or wish.gain or wish.offset):
         return values
-    out = _livelier(values, wish, size)
+    out = _livelier(values, wish, size) if is_scaled else values.copy()
     if wish.gaze is not None:
         off = gaze_of(values) - np.array(wish.gaze, np.float32)
         out = aimed(out, wish.gaze + _LOOKING * np.tanh(off / _LOOKING))
@@ -100,7 +100,7 @@ def _shaped(values: FloatArray, wish: Controls, done: FloatArray) -> FloatArray:
         out[:, INDEX[name]] = base + factor * (out[:, INDEX[name]] - base)
     for name, shift in wish.offset.items():
         out[:, INDEX[name]] += shift
-    return limited(out)
+    return limited(out) if wish.gain or wish.offset else out
 
 
 def _livelier(values: FloatArray, wish: Controls, size: FloatArray) -> FloatArray:
@@ -112,7 +112,7 @@ def _livelier(values: FloatArray, wish: Controls, size: FloatArray) -> FloatArra
         columns = [i for name in names for i in group(name)]
         part = centre[columns]
         out[:, columns] = part + size[:, k : k + 1] * (out[:, columns] - part)
-    return out
+    return limited(out)
 
 
 def turned(values: FloatArray, controls: Sequence[Controls]) -> FloatArray:
