@@ -24,7 +24,6 @@ from visavis.data.report import Report, Verdict, read_report, write_report
 from visavis.data.sources import TAKES, Source, find_sources
 from visavis.data.takes import read_take
 from visavis.errors import InputError, OutputError, VisavisError
-from visavis.eval.lips import SURE
 from visavis.faces.landmarks import track
 from visavis.faces.measure import interocular
 from visavis.media.place import output_error
@@ -45,8 +44,6 @@ IN_STEP_MS = 30.0
 """Offsets up to this are within what the estimate errs by, and stay."""
 FARTHEST_MS = 200.0
 """Sound farther off than this belongs to something else."""
-UNRELATED = 0.15
-"""Below this correlation the sound is another's: the face is kept, the sound is not."""
 NOTHING = np.zeros(0, np.float32)
 Progress = Callable[[Tick], None]
 
@@ -284,12 +281,13 @@ def _in_step(
     if not len(samples):
         return replace(base, note="no sound"), False
     gap = fitted.gaps[:, 0]
-    shift, speech_s = sync.offset(gap, stretch.seconds, samples, float(stretch.seconds[0]))
-    late = shift.ms if shift.correlation >= SURE and abs(shift.ms) > IN_STEP_MS else 0.0
-    is_own = speech_s < sync.LEAST_SPEECH_S or shift.correlation >= UNRELATED
+    found = sync.compare(gap, stretch.seconds, samples, float(stretch.seconds[0]))
+    late = found.ms if found.is_sure and abs(found.ms) > IN_STEP_MS else 0.0
+    is_own = found.is_sure or found.speech_s < sync.LEAST_SPEECH_S
     note = "" if is_own else "the sound does not go with the mouth: kept without it"
-    found = replace(base, av_ms=shift.ms, av_correlation=shift.correlation, late_ms=late, note=note)
-    return found, is_own
+    ms, correlation = found.ms, found.correlation
+    after = replace(base, av_ms=ms, av_correlation=correlation, late_ms=late, note=note)
+    return after, is_own
 
 
 def _doubtful(v: Verdict) -> str:

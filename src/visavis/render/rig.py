@@ -46,7 +46,8 @@ _CHAINS = (
 _LOOK = (35.0, 35.0)  # degrees of an eye at coefficient 1, sideways and up or down (Live Link)
 _REST_OPENING = 0.15  # eyes narrower than this part of their width are taken for closing
 _UPPER_SHARE = (0.5, 0.9, 0.9)
-_TRUST = 6.0  # how much surer a point of lips or lids is than one of the cheeks
+_SURE, _UNSURE = 6.0, 0.3  # trust in points of lips and lids, and of the outline, against others
+_WIDTH_NOISE = 0.08  # cm, of the distance of the mouth's corners
 _WIDEST = (3.8, 1.5, 1.5)  # cm, however many shapes add up
 _MERGE = 0.12  # cm of gap under which the two sides' paired points run together
 _AT_CAMERA = (-0.655, 0.36)  # iris offset in cm per sine of yaw and pitch of eyes on the camera
@@ -302,13 +303,19 @@ def _fitted_basis(rig: Rig, neutral: FloatArray) -> FloatArray:
 
 
 def _track_gain(rig: Rig, basis: FloatArray) -> FloatArray:
-    """Return ``basis`` (52, 1434) weighed by accuracy: coordinates, and gaps of lips and lids."""
+    """Return ``basis`` (52, 1434) weighed by accuracy: points, gaps, width of the mouth."""
     flat = basis.reshape(len(basis), -1)
-    gaps = np.concatenate([gap_rows(x.upper, x.lower, basis.shape[1]) for x in rig.contacts])
+    corners = rig.contours["lips_upper_outer"][[0, -1]]
+    width = np.zeros((1, flat.shape[1]))
+    width[0, 3 * corners] = -1 / _WIDTH_NOISE, 1 / _WIDTH_NOISE
+    gaps = [gap_rows(x.upper, x.lower, basis.shape[1]) for x in rig.contacts]
+    rows = np.concatenate([*gaps, width])
     trust = np.ones((basis.shape[1], 3), np.float32)
-    trust[np.concatenate([rig.contours[name] for name in _CHAINS[:10]])] = _TRUST
+    trust[rig.contours["face_oval"]] = _UNSURE
+    trust[rig.neutral[:, 1] > rig.neutral[rig.contours["lips_lower_outer"], 1].max()] = _UNSURE
+    trust[np.concatenate([rig.contours[name] for name in _CHAINS[:10]])] = _SURE
     weighed = flat * (rig.prior.precision * trust.ravel())
-    return (weighed + (flat @ gaps.T) @ gaps).astype(np.float32)
+    return (weighed + (flat @ rows.T) @ rows).astype(np.float32)
 
 
 def solve(face: PortraitRig, points: FloatArray) -> tuple[FloatArray, FloatArray, Pose]:

@@ -29,8 +29,9 @@ _TRACKED = {"jawOpen": (0.2, 0), "eyeBlink": (0.2, 0)}
 _TRACKED |= dict.fromkeys(("browInnerUp", "browOuterUp", "browDown"), (1, 1))
 _TRACKED |= dict.fromkeys(("mouthPucker", "mouthSmile"), (1, 1))
 # Held back more: they stand in for other shapes, and real takes (Live Link Face) show them little.
-_TRACKED |= {"mouthShrugLower": (1, 8), "jawLeft": (1, 6), "jawRight": (1, 6), "mouthFrown": (1, 6)}
-_TRACKED |= {"mouthFunnel": (1, 4)}
+_TRACKED |= {"mouthShrugLower": (15, 12), "mouthShrugUpper": (5, 6), "mouthPress": (5, 6)}
+_TRACKED |= {"mouthFrown": (1, 6), "mouthFunnel": (1, 4)}
+_TRACKED |= dict.fromkeys(("jawLeft", "jawRight", "mouthLeft", "mouthRight"), (1, 6))
 
 
 @dataclass(frozen=True)
