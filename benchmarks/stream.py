@@ -6,7 +6,7 @@
 speech encoder included: a frame in chunks of a second, and the whole of a first chunk of four
 frames (all the sound it needs, heard and moved). *cuts*: the same sound in random pieces must give
 the same bits. *drift*: an hour of people reading, statistics of each minute drawn to ``--out``, a
-straight line through each; a line counts as drift where it leaves its own scatter (|t| > 3.5) or
+straight line through each; a line counts as drift where it leaves its own scatter (|t| > 4) or
 where the last ten minutes do from the first ten. JSON last.
 """
 
@@ -35,8 +35,8 @@ from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, FloatArray, Phase
 STEPS = (1, 2, 4, 10, 50)
 FRAME_MS, FIRST_MS = 1.5, 12.0
 """Targets: a frame in chunks of a second, and the first chunk."""
-SURE = 3.5
-"""Of the statistics of an hour without drift hardly ever one is so far off."""
+SURE = 4.0
+"""An hour without drift has any statistic so far off about one time in forty."""
 MINUTE = 60 * MOTION_FPS
 
 
