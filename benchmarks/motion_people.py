@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class People:
 
 def people(folder: Path, shortest_s: float) -> People:
     """Return the real talking clips in ``folder``, held out and for training."""
-    paths = sorted(folder.glob("*.npz"))
+    paths = [p for p in sorted(folder.glob("*.npz")) if source_of(p) in ("talking", "take")]
     stored = [read_clip(p) for p in paths if MIRRORED not in p.stem]
     takes = tuple(c.motion for c in stored if c.source == "take")
     every = [c for c in stored if c.source == "talking" and not c.emotion]
@@ -77,3 +78,9 @@ def chance(real: People) -> Make:
         return source[start : start + wanted]
 
     return make
+
+
+def source_of(path: Path) -> str:
+    """Return where the clip at ``path`` is from, without reading its motion and sound."""
+    with np.load(path) as stored:
+        return str(json.loads(str(stored["facts"]))["source"])
