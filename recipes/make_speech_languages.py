@@ -27,11 +27,8 @@ import onnxruntime
 import soxr
 
 from visavis.train import espeak
-from visavis.train.ipa import CLASSES, DIPHTHONGS, classes
-from visavis.train.sentences import HELD_OUT, SENTENCES, UNROUNDED_Y, is_held_out_voice
-
-Timed = list[tuple[float, float, str]]
-"""IPA with start and end in seconds; pauses and marks as the source names them."""
+from visavis.train.sentences import HELD_OUT, SENTENCES, is_held_out_voice
+from visavis.train.spoken import Timed, to_phones, with_pauses
 
 Said = tuple[Any, int, Timed]
 KOKORO_DURATIONS = "/encoder/Clip_output_0"
@@ -46,93 +43,8 @@ VOICES = {"pt-br": "p", "hi": "h", "ja": "j", "cmn": "z", "es": "e", "fr": "f", 
 
 ESPEAK_VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m1", "+m2", "+m3", "+m4", "+m5",
                    "+m6", "+m7", "+Andy", "+Alicia", "+Annie", "+linda", "+steph")  # fmt: skip
-ONSETS = [
-    "p",
-    "b",
-    "m",
-    "p",
-    "b",
-    "m",
-    "f",
-    "v",
-    "w",
-    "n",
-    "t",
-    "d",
-    "k",
-    "ɡ",
-    "s",
-    "z",
-    "ʃ",
-    "ʒ",
-    "l",
-    "r",
-    "h",
-    "j",
-    "tʃ",
-    "dʒ",
-    "n",
-]
-VOWELS = ["a", "e", "i", "o", "u", "ɛ", "ɔ", "ə", "y", "ø", "æ", "ɪ", "ʊ", "ʌ"]
-
-
-def to_phones(timed: Timed, language: str) -> Timed:
-    """Return classes: marks join the phone they follow, stress the next one, pauses are "_"."""
-    out: list[list[Any]] = []
-    waiting: float | None = None
-    for start, end, ipa in _joined(timed, language):
-        names = classes(_plain(ipa, language), language.startswith("en"))
-        if not names and ipa and not ipa.strip("ˈˌ"):
-            waiting = start if waiting is None else waiting
-            continue
-        if not names and ipa and not ipa.isspace() and ipa not in ',.;:!?—…"$' and out:
-            out[-1][1] = end
-            continue
-        start, waiting = (start if waiting is None else waiting), None
-        if names == ["R"] and language.startswith("en") and out and out[-1][2] == "ER":
-            out[-1][1] = end
-            continue
-        edges = np.linspace(start, end, max(1, len(names)) + 1)
-        for a, b, name in zip(edges[:-1], edges[1:], names or ["_"], strict=True):
-            out.append([float(a), float(b), name])
-    return [(a, b, p) for a, b, p in out]
-
-
-def _joined(timed: Timed, language: str) -> Timed:
-    """Return ``timed`` with the two halves of diphthongs and affricates put together."""
-    out: Timed = []
-    for start, end, ipa in timed:
-        both = out[-1][2] + ipa if out else ""
-        whole = len(both) == 2 and both in CLASSES
-        if whole and (language.startswith("en") or both not in DIPHTHONGS):
-            out[-1] = (out[-1][0], end, both)
-            continue
-        out.append((start, end, ipa))
-    return out
-
-
-def _plain(ipa: str, language: str) -> str:
-    return ipa.replace("y", "ɨ") if language in UNROUNDED_Y else ipa
-
-
-def with_pauses(phones: Timed, sound: Any, rate: int) -> Timed:
-    """Return ``phones`` with quiet gaps of 0.1 s as SIL, shorter ones shared by the neighbours."""
-    level = np.sqrt(np.square(sound).mean())
-    out: list[tuple[float, float, str]] = []
-    begin: float | None = None
-    for i, (start, end, phone) in enumerate(phones):
-        if phone != "_":
-            out.append((start if begin is None else begin, end, phone))
-            begin = None
-            continue
-        gap = np.sqrt(np.square(sound[int(start * rate) : int(end * rate) + 1]).mean())
-        if i in (0, len(phones) - 1) or (end - start >= 0.1 and gap < 0.15 * level):
-            out.append((start, end, "SIL"))
-            continue
-        begin = (start + end) / 2
-        if out:
-            out[-1] = (out[-1][0], begin, out[-1][2])
-    return out
+ONSETS = tuple("pbmpbmfvwntdkɡszʃʒlrhjʧʤn")
+VOWELS = tuple("aeiouɛɔəyøæɪʊʌ")
 
 
 class Kokoro:

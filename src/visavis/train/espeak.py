@@ -7,6 +7,7 @@ never part of the package).
 from __future__ import annotations
 
 import ctypes
+import importlib
 from functools import cache
 from typing import Any
 
@@ -53,7 +54,7 @@ def _library() -> tuple[Any, int]:
         InputError: espeakng-loader is not installed.
     """
     try:
-        import espeakng_loader
+        espeakng_loader: Any = importlib.import_module("espeakng_loader")
     except ImportError as e:
         raise InputError("espeak-ng is missing: pip install espeakng-loader") from e
     library = ctypes.CDLL(espeakng_loader.get_library_path())

@@ -205,7 +205,7 @@ def codec(sound: FloatArray, rng: np.random.Generator) -> FloatArray:
         file.mux(stream.encode(None))
     store.seek(0)
     back = av.AudioResampler("flt", "mono", SAMPLE_RATE)
-    with av.open(store) as file:
+    with av.open(store, "r") as file:
         frames = [f for coded in file.decode(audio=0) for f in back.resample(coded)]
         frames += back.resample(None)
     out = np.concatenate([f.to_ndarray().ravel() for f in frames]) * (loud / 0.9)

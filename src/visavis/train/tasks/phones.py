@@ -42,7 +42,6 @@ PAST_STEPS = 2 * sum(DILATIONS)
 CROP_ROWS = 400
 DROPOUT = 0.12
 MASKED_BANDS = 14
-EVERY = 500
 SMALL = 256
 """Weights of fewer values stay in single precision."""
 
@@ -241,8 +240,8 @@ def export(network: PhoneNetwork, path: Path) -> None:
     onnx.save(model, path)
 
 
-def arguments() -> argparse.Namespace:
-    """Return the command line."""
+def arguments(line: list[str] | None = None) -> argparse.Namespace:
+    """Return the command line, or ``line``, read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", required=True, help="FOLDER or FOLDER=WEIGHT")
     parser.add_argument("--judge", type=Path, nargs="*", default=[], help="held out as a whole")
@@ -252,8 +251,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--every", type=int, default=500, help="steps between two checkpoints")
     parser.add_argument("--resume", action="store_true")
-    return parser.parse_args()
+    return parser.parse_args(line)
 
 
 class Training:
@@ -312,7 +312,7 @@ def corpus(spelling: str) -> list[Clip]:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Run the training; report the validation every EVERY steps."""
+    """Run the training; report the validation every ``--every`` steps."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     learn, known = split([corpus(spelling) for spelling in args.data])
@@ -324,10 +324,11 @@ def train(args: argparse.Namespace) -> None:
     weights = class_weights(learn)
     for step in range(first, args.steps):
         rng = np.random.default_rng([args.seed, step])
+        torch.manual_seed(int(rng.integers(2**62)))  # dropout
         sound, labels = batch(learn, voices, args.batch, rng)
         mel = masked(log_mel(sound), rng)
         value = training.step(mel, labels, weights, min(0.998, step / (step + 10)))
-        if (step + 1) % EVERY == 0 or step + 1 == args.steps:
+        if (step + 1) % args.every == 0 or step + 1 == args.steps:
             report: dict[str, Any] = {"step": step + 1, "loss": round(value, 3)}
             for name, clips in judged.items():
                 report[name] = validate(training.average, clips)
