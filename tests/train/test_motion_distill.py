@@ -86,6 +86,9 @@ def test_a_killed_run_goes_on_exactly(plan: task.Plan, tmp_path: Path) -> None:
     task.save(plan, work, {"step": 2})
     again = task.begin(dataclasses.replace(plan, resume=True))
     assert again.step == 2
+    started = task.begin(dataclasses.replace(plan, start=tmp_path / "state.pt"))
+    assert started.step == 0
+    assert torch.equal(started.student.exit.weight, again.average.exit.weight)
     assert task.learn(plan, work, data) == task.learn(plan, again, data)
     for name, part in work.parts().items():
         if isinstance(part, torch.nn.Module):

@@ -79,6 +79,7 @@ class Plan:
     average: float = 0.998
     device: str = "cpu"
     resume: bool = False
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Distillation:
 
 
 def begin(plan: Plan) -> Distillation:
-    """Return a student equal to the teacher, or what ``plan`` resumes."""
+    """Return a student equal to the teacher, or to the one ``plan`` starts from or resumes."""
     torch.manual_seed(plan.seed)
     learnt = torch.load(plan.teacher, weights_only=True, map_location=plan.device)
     teacher = Denoiser(PRESETS[plan.preset]).to(plan.device).requires_grad_(False).eval()
@@ -144,6 +145,11 @@ def begin(plan: Plan) -> Distillation:
         for name, part in work.parts().items():
             part.load_state_dict(state[name])
         work.step = int(state["step"])
+    elif plan.start:
+        state = torch.load(plan.start, weights_only=True, map_location=plan.device)
+        for net in (work.student, work.slow, work.average):
+            net.load_state_dict(state["average"])
+        judge.load_state_dict(state["judge"])
     return work
 
 
@@ -308,6 +314,7 @@ def arguments() -> Plan:
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan, name))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="state.pt of an earlier student to start from")
     return Plan(**vars(parser.parse_args()))
 
 
