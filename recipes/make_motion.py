@@ -42,12 +42,18 @@ def recordings(corpora: list[Path]) -> Iterator[tuple[str, Path, Phones]]:
 
 
 def bank_of(folder: Path) -> list[Stretch]:
-    """Return the real motion of the training split in ``folder``, and its mirror images."""
+    """Return the real motion of the training split in ``folder``, and its mirror images.
+
+    Acted emotions are left out: what is lent goes with neutral speech.
+    """
     real = [read_clip(p) for p in sorted(folder.glob("*.npz"))]
     motions = [
         c.motion
         for c in real
-        if c.source == "talking" and split_of(c.person) == "train" and c.known.all()
+        if c.source == "talking"
+        and split_of(c.person) == "train"
+        and c.emotion in ("", "neutral")
+        and not c.person.startswith("expressive")
     ]
     return make_bank([*motions, *(mirrored(m) for m in motions)])
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visavis.motion import conditions
-from visavis.motion.layout import INDEX, SCALE
-from visavis.types import FloatArray
+from visavis.motion import ambient, conditions
+from visavis.motion.layout import INDEX, ROTATION, SCALE
+from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Phase
 
 _MOUTH = conditions.group("jaw") + conditions.group("lips")
 UPPER = np.array([i for i in range(58) if i not in _MOUTH])
 """The values that a stretch of real motion lends."""
 HEAD = np.array(conditions.group("head"))
+_GAZE = np.array(conditions.group("gaze"))
 _BROWS = np.array(conditions.group("brows"))
 _SHORTEST, _LONGEST = 60, 130
 _CHOICE = 6
@@ -48,7 +49,10 @@ def make_bank(motions: list[FloatArray]) -> list[Stretch]:
 
 
 def lent(mouth: FloatArray, bank: list[Stretch], rng: np.random.Generator) -> FloatArray:
-    """Return spoken ``mouth`` (t, 58) with head and upper face lent by ``bank``."""
+    """Return spoken ``mouth`` (t, 58) with head and upper face lent by ``bank``.
+
+    Tracked eyes tremble by a degree or two; their glances are those of motion/ambient.py.
+    """
     out, wanted, at = mouth.copy(), rhythm(mouth), 0
     while at < len(mouth):
         span = int(rng.integers(_SHORTEST, _LONGEST))
@@ -57,6 +61,7 @@ def lent(mouth: FloatArray, bank: list[Stretch], rng: np.random.Generator) -> Fl
             piece = _continued(piece, out[at - 1])
         out[at : at + len(piece), UPPER] = piece[:, UPPER]
         at += len(piece)
+    out[:, _GAZE] = _glances(out, int(rng.integers(2**31)))
     out[:, _BROWS] = np.clip(out[:, _BROWS] + mouth[:, _BROWS], 0, 1)  # raised on accents
     return out
 
@@ -88,3 +93,13 @@ def _continued(piece: FloatArray, before: FloatArray) -> FloatArray:
         piece[:, own] += left * gap[own]
     piece[:, SCALE] = np.clip(piece[:, SCALE], 0.8, 1.25)
     return piece
+
+
+def _glances(values: FloatArray, seed: int) -> FloatArray:
+    """Return the eyeLook values (t, 8) of a speaker whose head moves as in ``values`` (t, 58)."""
+    state, calm = ambient.start(seed, MOTION_FPS), ambient.Prosody(1.0, 0.0)
+    out = np.zeros((len(values), len(ARKIT_NAMES)), np.float32)
+    for i, row in enumerate(out):
+        state, _, _, _ = ambient.step(state, seed, i, calm, Phase.SPEAKING, MOTION_FPS)
+        ambient.look(row, state, seed, i, values[i, ROTATION], MOTION_FPS)
+    return out[:, _GAZE]

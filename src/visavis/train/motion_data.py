@@ -95,9 +95,12 @@ def read_item(path: Path) -> Item:
     """Return the clip written by ``hear`` at ``path``."""
     with np.load(path) as z:
         person, source, phase, emotion, intensity, is_heard = (str(x) for x in z["facts"])
+        known = z["known"].copy()
+        if source == "talking":
+            known[conditions.group("gaze")] = False  # tracked eyes tremble by a degree or two
         return Item(
             path.stem, person, source, int(phase), emotion, float(intensity), is_heard == "True",
-            z["motion"], z["known"], z["speech"], z["other"],
+            z["motion"], known, z["speech"], z["other"],
         )  # fmt: skip
 
 
@@ -213,6 +216,8 @@ def _with_emotion(
 ) -> FloatArray:
     """Lay a random emotion over neutral clips; write what the face then shows into ``rows``."""
     t = len(values)
+    if item.source == "talking" and not item.emotion and not item.is_heard:
+        return values  # acted, nobody says what
     if item.emotion and item.emotion != "neutral":
         name, strength = item.emotion, np.full(t, item.intensity, np.float32)
     elif item.source in ("take",) or rng.random() < 0.45:
