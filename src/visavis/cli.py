@@ -368,3 +368,28 @@ def prepare(
         typer.echo(table(report))
     if not any(verdict.is_accepted for verdict in report.verdicts):
         raise InputError(f"Not one clip could be made; {out}/report.json says why.")
+
+
+@app.command()
+def convert(
+    motion: Annotated[Path, typer.Argument(metavar="MOTION", help="A .csv, .json or .npz.")],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help=".csv (Live Link Face), .json, .npz, .glb, or udp://HOST:PORT."
+        ),
+    ],
+    portrait: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Whose face the .glb shows: a photograph.", show_default=False),
+    ] = None,
+    face: FaceOption = None,
+    subject: Annotated[str, typer.Option(help="The name that Unreal shows.")] = "visavis",
+    quiet: QuietOption = False,
+) -> None:
+    """Use the motion file MOTION elsewhere: Unreal, Blender, three.js."""
+    from visavis.convert import convert as rewrite
+
+    moves = rewrite(motion, out, portrait=portrait, face=face, subject=subject)
+    if not quiet:
+        typer.echo(f"{out}: {len(moves)} frames at {moves.fps} fps", err=True)

@@ -105,7 +105,7 @@ def _checked(path: Path, motion: Motion) -> Motion:
 def _unknown(path: Path) -> str:
     return (
         f"{path} has the extension {path.suffix or '(none)'}; motion files are .csv "
-        "(Live Link Face), .json or .npz."
+        "(Live Link Face), .json or .npz; visavis convert also writes .glb."
     )
 
 
