@@ -17,7 +17,14 @@ import numpy as np
 from visavis.faces.topology import CHIN, LEFT_IRIS, RIGHT_IRIS
 from visavis.motion.layout import SIZE
 from visavis.render.rig import Contact, PortraitRig, Rig, express, fit_portrait
-from visavis.render.solve import Pose, align, angles, bounded_smooth_least_squares, turn, whittaker
+from visavis.render.solve import (
+    Pose,
+    align_all,
+    angles,
+    bounded_smooth_least_squares,
+    turn,
+    whittaker,
+)
 from visavis.types import ARKIT_NAMES, FloatArray, Motion
 
 UNSEEN = ("tongueOut", "cheekPuff", "jawForward")
@@ -83,7 +90,8 @@ def fit(rig: Rig, points: FloatArray, fps: float, rest: PortraitRig | None = Non
 
 def usual_face(rig: Rig, points: FloatArray) -> PortraitRig:
     """Return the rig fitted to what the quiet frames of ``points`` (t, 478, 3) share."""
-    generic = [align(rig.neutral, p, rig.prior.rigid) for p in points]
+    still = np.broadcast_to(rig.neutral, points.shape)
+    generic = align_all(still, points, rig.prior.rigid)
     head = np.stack([pose.unproject(p) for pose, p in zip(generic, points, strict=True)])
     lips, lids = rig.contacts[0], rig.contacts[1:]
     opening = np.sum([_opening(c, head) for c in lids], axis=0)
@@ -98,8 +106,8 @@ def usual_face(rig: Rig, points: FloatArray) -> PortraitRig:
 
 def _in_usual_pose(face: PortraitRig, points: FloatArray) -> PortraitRig:
     """Return ``face`` with the median pose of ``points`` (t, 478, 3) as its own."""
-    weights = face.rig.prior.rigid
-    return replace(face, pose=_median_pose([align(face.neutral, p, weights) for p in points]))
+    still = np.broadcast_to(face.neutral, points.shape)
+    return replace(face, pose=_median_pose(align_all(still, points, face.rig.prior.rigid)))
 
 
 def _opening(contact: Contact, head: FloatArray) -> FloatArray:
@@ -126,12 +134,8 @@ def _stiffness(fps: float) -> FloatArray:
 
 def _poses(face: PortraitRig, points: FloatArray, values: FloatArray) -> list[Pose]:
     """Return each frame's pose given its expression."""
-    moved = values @ face.basis.reshape(len(ARKIT_NAMES), -1)
-    weights = face.rig.prior.rigid
-    return [
-        align(face.neutral + m.reshape(-1, 3), p, weights)
-        for m, p in zip(moved, points, strict=True)
-    ]
+    moved = (values @ face.basis.reshape(len(ARKIT_NAMES), -1)).reshape(points.shape)
+    return align_all(face.neutral + moved, points, face.rig.prior.rigid)
 
 
 def _offsets(face: PortraitRig, points: FloatArray, poses: list[Pose]) -> FloatArray:

@@ -42,8 +42,6 @@ MOST_MISSING = 0.1
 PROFILE_DEG = 45.0
 IN_STEP_MS = 30.0
 """Offsets up to this are within what the estimate errs by, and stay."""
-FARTHEST_MS = 200.0
-"""Sound farther off than this belongs to something else."""
 NOTHING = np.zeros(0, np.float32)
 Progress = Callable[[Tick], None]
 
@@ -296,8 +294,6 @@ def _doubtful(v: Verdict) -> str:
         return f"the face model is {v.residual:.1%} of the eye distance off; 3 % is the limit"
     if abs(v.yaw_deg) > PROFILE_DEG:
         return f"seen from the side ({v.yaw_deg:.0f} degrees)"
-    if abs(v.late_ms) > FARTHEST_MS:
-        return f"picture and sound are {v.late_ms:.0f} ms apart; {FARTHEST_MS:.0f} is the limit"
     return ""
 
 

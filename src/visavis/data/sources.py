@@ -64,10 +64,10 @@ def find_sources(paths: Iterable[str | Path], labels: str | Path | None = None) 
 def _files(paths: Iterable[str | Path]) -> Iterator[tuple[Path, Path]]:
     """Yield the folder that was given (or the file's own) and each file in it."""
     for path in paths:
-        place = Path(path).absolute()
+        place = Path(path).resolve()
         if not place.is_dir():
             file = regular_file(path, "a video or a folder of videos")
-            yield file.parent, file
+            yield file.resolve().parent, file.resolve()
             continue
         for file in sorted(place.rglob("*")):
             if file.suffix.lower() in VIDEOS + TAKES and not file.name.startswith("."):

@@ -1,4 +1,9 @@
-"""Does the mouth go with the sound, and how late is the picture?"""
+"""Does the mouth go with the sound, and how late is the picture?
+
+Judged on 21 real clips with their own sound and with each other's: of 240 strange pairs of 4 s and
+more, 1.7 % pass; of 180 shorter ones 17 %. Four of the 21 true pairs fail (another language, a
+mouth that hardly moves); they lose their sound, not their face.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,13 @@ from visavis.types import SAMPLE_RATE, Audio, FloatArray
 
 LEAST_SPEECH_S = 1.0
 """With less speech than this nothing can be told."""
+FARTHEST_MS = 150.0
+"""Sound farther off than this is another's, or cannot be told from it."""
 WEAK = 0.2
-"""Below this correlation (``lips.SURE`` is beyond doubt) mouth and sound have nothing in common."""
-FEWEST_CLOSURES, AGREE_MS = 4, 40.0
-"""Between the two, this many p b m must be closed at a shift no farther off than this."""
+"""From this correlation on a doubtful mouth is asked for its p b m; ``lips.SURE`` is enough."""
+FEWEST_CLOSURES, AGREE_MS, HALF = 4, 40.0, 0.5
+"""So many must be heard, and the lips be closest on them at a shift no farther off than this, and
+then less than half as open as they are on average."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +57,23 @@ def compare(
     if speech_s < LEAST_SPEECH_S:
         return Sync(0.0, 0.0, False, speech_s)
     found = gap_offset(seen, heard)
-    is_sure = found.correlation >= SURE
-    if not is_sure and found.correlation >= WEAK:
-        closed = _closing_ms(seen, heard)
-        is_sure = closed is not None and abs(closed - found.ms) <= AGREE_MS
-    return Sync(found.ms, found.correlation, is_sure, speech_s)
+    is_sure = found.correlation >= SURE or (
+        found.correlation >= WEAK and _closes(seen, heard, found.ms)
+    )
+    return Sync(found.ms, found.correlation, is_sure and abs(found.ms) <= FARTHEST_MS, speech_s)
 
 
-def _closing_ms(seen: FloatArray, heard: Heard) -> float | None:
-    """Return the shift at which the lips are closest on p b m, or None if there are few."""
+def _closes(seen: FloatArray, heard: Heard, late_ms: float) -> bool:
+    """Return whether the lips ``seen`` (n,) close on p b m if the picture is so late."""
     spans = [s for s in heard.spans() if s.name in BILABIALS and is_plausible(s)]
     if len(spans) < FEWEST_CLOSURES:
-        return None
+        return False
     middles = np.array([(s.start + s.end) // 2 for s in spans])
     shifts = np.arange(-REACH_ROWS // 2, REACH_ROWS // 2 + 1)
-    at = np.clip(middles[None] + shifts[:, None], 0, len(seen) - 1)
-    return 1000.0 * float(shifts[seen[at].mean(1).argmin()]) / ROWS_PER_SECOND
+    opening = seen[np.clip(middles + shifts[:, None], 0, len(seen) - 1)].mean(1)
+    best = int(opening.argmin())
+    away = abs(1000.0 * float(shifts[best]) / ROWS_PER_SECOND - late_ms)
+    return away <= AGREE_MS and float(opening[best]) < HALF * float(seen.mean())
 
 
 def _heard(samples: FloatArray, rows: int) -> Heard:

@@ -60,25 +60,39 @@ def align(model: FloatArray, pixels: FloatArray, weights: FloatArray) -> Pose:
 
     Weighted Procrustes (Umeyama 1991), reweighted twice against outliers (Cauchy).
     """
-    w = weights.astype(np.float64)
-    pose = _procrustes(model, pixels, w)
+    return align_all(model[None], pixels[None], weights)[0]
+
+
+def align_all(models: FloatArray, pixels: FloatArray, weights: FloatArray) -> list[Pose]:
+    """Return ``align`` of many frames at once: ``models`` and ``pixels`` (t, n, 3)."""
+    w = np.broadcast_to(weights.astype(np.float64), pixels.shape[:2])
+    fit = _procrustes(models, pixels, w)
     for _ in range(2):
-        off = np.linalg.norm(pose.project(model) - pixels, axis=1)
-        reach = 2.0 * np.average(off, weights=weights) + 1e-6
-        pose = _procrustes(model, pixels, w / (1 + (off / reach) ** 2))
-    return pose
+        rotation, scale, shift = fit
+        placed = scale[:, None, None] * models @ rotation.transpose(0, 2, 1) + shift[:, None]
+        off = np.linalg.norm(placed - pixels, axis=2)
+        reach = 2.0 * np.average(off, axis=1, weights=w) + 1e-6
+        fit = _procrustes(models, pixels, w / (1 + (off / reach[:, None]) ** 2))
+    return [
+        Pose(r.astype(np.float32), float(s), x.astype(np.float32))
+        for r, s, x in zip(*fit, strict=True)
+    ]
 
 
-def _procrustes(model: FloatArray, pixels: FloatArray, w: NDArray[np.float64]) -> Pose:
-    w = w / w.sum()
-    mean_a, mean_b = w @ model, w @ pixels
-    a, b = model - mean_a, pixels - mean_b
-    u, s, vt = np.linalg.svd((a * w[:, None]).T @ b)
-    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * sign @ vt).T
-    scale = float((s * sign).sum() / (w @ (a**2).sum(1)))
-    shift = mean_b - scale * rotation @ mean_a
-    return Pose(rotation.astype(np.float32), scale, shift.astype(np.float32))
+def _procrustes(
+    models: FloatArray, pixels: FloatArray, w: NDArray[np.float64]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return rotations (t, 3, 3), scales (t,) and shifts (t, 3) for weights ``w`` (t, n)."""
+    w = (w / w.sum(1, keepdims=True))[..., None]
+    mean_a, mean_b = (w * models).sum(1), (w * pixels).sum(1)
+    a, b = models - mean_a[:, None], pixels - mean_b[:, None]
+    u, s, vt = np.linalg.svd((a * w).transpose(0, 2, 1) @ b)
+    sign = np.ones_like(s)
+    sign[:, 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = ((u * sign[:, None]) @ vt).transpose(0, 2, 1)
+    scale = (s * sign).sum(1) / (w * a**2).sum((1, 2))
+    shift = mean_b - scale[:, None] * (rotation @ mean_a[..., None])[..., 0]
+    return rotation, scale, shift
 
 
 def turn(pitch: float, yaw: float, roll: float) -> FloatArray:

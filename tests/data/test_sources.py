@@ -1,0 +1,90 @@
+"""Files, folders and labels: whose video is it?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from visavis.data.sources import find_sources
+from visavis.errors import InputError, UnreadableMedia
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("Anna/one.mp4", "Anna/two.MOV", "Ben/one.mkv", "carl.webm", "Ben/notes.txt"):
+        file = tmp_path / "talks" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    return tmp_path / "talks"
+
+
+def labels(folder: Path, *rules: object) -> Path:
+    path = folder.parent / "labels.json"
+    path.write_text(json.dumps(rules))
+    return path
+
+
+def test_a_folder_inside_is_a_person(folder: Path) -> None:
+    found = {s.name: s.person for s in find_sources([folder])}
+    assert found == {"Anna_one": "Anna", "Anna_two": "Anna", "Ben_one": "Ben", "carl": "carl"}
+
+
+def test_a_file_by_itself_is_a_person(folder: Path) -> None:
+    (source,) = find_sources([folder / "Anna" / "one.mp4"])
+    assert (source.name, source.person, source.is_heard) == ("one", "one", True)
+
+
+def test_labels_say_more(folder: Path) -> None:
+    path = labels(
+        folder,
+        {"match": "talks/Ben/", "skip": "asked to be left out"},
+        {"match": "talks/(\\w+)/two", "person": "x/\\1", "emotion": "angry", "intensity": 0.5,
+         "is_heard": False, "rest": "\\1/one.mp4"},
+    )  # fmt: skip
+    found = {s.name: s for s in find_sources([folder], path)}
+    two = found["Anna_two"]
+    assert (two.person, two.emotion, two.intensity, two.is_heard) == ("x/Anna", "angry", 0.5, False)
+    assert two.rest == folder / "Anna/one.mp4"
+    assert found["Ben_one"].skip
+    assert found["Anna_one"].person == "Anna"
+
+
+def test_two_of_one_name_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="two videos would be called one|would be called one"):
+        find_sources([folder / "Anna/one.mp4", folder / "Ben/one.mkv"])
+
+
+def test_no_video_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no video"):
+        find_sources([tmp_path])
+    with pytest.raises(UnreadableMedia, match="cannot be opened"):
+        find_sources([tmp_path / "missing.mp4"])
+
+
+@pytest.mark.parametrize(
+    "rule", [{"match": "("}, {"person": "x"}, {"match": "x", "persona": "x"}, "text", 7]
+)
+def test_bad_labels_are_refused(folder: Path, rule: object) -> None:
+    with pytest.raises(UnreadableMedia, match="no labels"):
+        find_sources([folder], labels(folder, rule))
+
+
+def test_an_unknown_emotion_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="emotions are neutral"):
+        find_sources([folder], labels(folder, {"match": "Anna", "emotion": "grumpy"}))
+
+
+def test_the_shared_labels_know_every_emotion(tmp_path: Path) -> None:
+    names = ("mead-emotion/M030_front_fear_level3_001.mp4", "hdtf/WDA_AndyKim_000_6642_6722.mp4",
+             "grid/lwbsza.mpg")  # fmt: skip
+    for name in names:
+        file = tmp_path / "talking" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    rules = Path(__file__).parents[2] / "recipes" / "shared_labels.json"
+    found = {s.person: s for s in find_sources([tmp_path / "talking"], rules)}
+    assert set(found) == {"mead-emotion/M030", "hdtf/WDA_AndyKim", "grid/lwbsza"}
+    assert found["mead-emotion/M030"].emotion == "fear"
+    assert found["mead-emotion/M030"].rest is not None
