@@ -13,8 +13,7 @@ from visavis.train.discriminator import (  # noqa: E402
     generator_loss,
     mismatched,
 )
-
-SPEECH = 180
+from visavis.train.motion_nets import SPEECH  # noqa: E402
 
 
 def dubbed(count: int, frames: int, seed: int):

@@ -109,7 +109,7 @@ def test_torch_and_onnx_agree(tmp_path: Path) -> None:
 def test_batches_name_what_they_show(features: Path) -> None:
     data = motion_data.MotionData(features)
     batch = data.batch(np.random.default_rng(0), 64, 50)
-    assert batch["speech"].shape == (64, 50, 180)
+    assert batch["speech"].shape == (64, 50, conditions.SPEECH)
     controls, values = batch["controls"].numpy(), batch["motion"].numpy()
     asked = controls[:, 0, conditions.HAS_HEAD] > 0
     assert asked.any()
@@ -145,13 +145,13 @@ def test_groups_that_lag_get_more_weight() -> None:
 
 def test_perfect_motion_costs_nothing_and_open_lips_cost() -> None:
     clean = torch.zeros(1, 10, SIZE)
-    free, std = torch.ones_like(clean), torch.ones(SIZE)
-    assert motion.group_losses(clean, clean, free, std).sum() == 0
+    free, units = torch.ones_like(clean), (torch.zeros(SIZE), torch.ones(SIZE))
+    assert motion.group_losses(clean, clean, free, units).sum() == 0
     parted = clean.clone()
     parted[..., INDEX["jawOpen"]] = 0.05
     closed = parted.clone()
     closed[..., INDEX["mouthClose"]] = 0.05
-    assert motion.lip_loss(parted, clean, std) > 4 * motion.lip_loss(closed, clean, std)
+    assert motion.lip_loss(parted, clean, units) > 4 * motion.lip_loss(closed, clean, units)
 
 
 def test_context_and_unknown_entries_carry_their_own_noise() -> None:

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 from visavis.motion import conditions  # noqa: E402
 from visavis.motion.layout import INDEX  # noqa: E402
 from visavis.train.motion_exam import MOUTH, SEEDS, Exam, take  # noqa: E402
+from visavis.train.motion_nets import SPEECH  # noqa: E402
 from visavis.train.tasks.motion import lip_rows  # noqa: E402
 
 COUNT, FRAMES, JAW = 3, 20, INDEX["jawOpen"]
@@ -35,7 +36,7 @@ def exam() -> Exam:
     controls[..., conditions.HAS_SPEECH] = 1
     facts = {
         "known": torch.ones(COUNT * SEEDS, 58, dtype=torch.bool),
-        "speech": torch.zeros(COUNT * SEEDS, FRAMES, 180),
+        "speech": torch.zeros(COUNT * SEEDS, FRAMES, SPEECH),
         "other": torch.zeros(COUNT * SEEDS, FRAMES, 12),
         "controls": controls,
     }

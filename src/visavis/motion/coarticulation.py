@@ -57,9 +57,9 @@ def _touch(attack_s: float, hold_s: float, release_s: float) -> FloatArray:
     return np.clip(np.minimum(before, after), 0.0, 1.0).astype(np.float32)
 
 
-def _smoothstep(x: float, low: float, high: float) -> float:
+def _smoothstep(x: FloatArray, low: float, high: float) -> FloatArray:
     """Return 0 below ``low``, 1 above ``high``, smooth between."""
-    t = min(1.0, max(0.0, (x - low) / (high - low)))
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
@@ -68,66 +68,71 @@ def mouth(rows: FloatArray) -> FloatArray:
 
     ``rows`` (WINDOW_ROWS, SIZE) as audio.phones gives them.
     """
-    phones = np.maximum(rows[:, : len(PHONES)] - _SURE, 0.0)
-    phones[:, 0] += phones.sum(1) == 0  # nothing likely: silence
-    phones = phones / phones.sum(1, keepdims=True)
-    hush = _hush(rows[:, LEVEL])[:, None]
+    return mouths(rows[None])[0]
+
+
+def mouths(rows: FloatArray) -> FloatArray:
+    """Return the shapes (n, shapes) of many frames; ``rows`` (n, WINDOW_ROWS, SIZE)."""
+    phones = np.maximum(rows[..., : len(PHONES)] - _SURE, 0.0)
+    phones[..., 0] += phones.sum(-1) == 0  # nothing likely: silence
+    phones = phones / phones.sum(-1, keepdims=True)
+    hush = _hush(rows[..., LEVEL])[..., None]
     phones = phones * (1.0 - hush)
-    phones[:, :1] += hush
+    phones[..., :1] += hush
     pull = (phones @ dominances()) * _kernels()
     wish = (phones @ (dominances() * targets())) * _kernels()
-    shapes = wish.sum(0) / (pull.sum(0) + 1e-6)
-    shapes[OPENING] *= _emphasis(rows)
-    speech = 1.0 - phones[:, 0]
-    closed = 0.5 * (rows[:, CLOSED] + rows[:, _BILABIALS].sum(1))
+    shapes = wish.sum(1) / (pull.sum(1) + 1e-6)
+    shapes[:, OPENING] *= _emphasis(rows)
+    speech = 1.0 - phones[..., 0]
+    closed = 0.5 * (rows[..., CLOSED] + rows[..., _BILABIALS].sum(-1))
     shut = _contact(closed * speech, _touch(0.055, 0.018, 0.065), 0.2, 0.44)
-    labial = 0.5 * (rows[:, LABIAL] + rows[:, _LABIODENTALS].sum(1))
+    labial = 0.5 * (rows[..., LABIAL] + rows[..., _LABIODENTALS].sum(-1))
     tuck = _contact(labial * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.6)
     return _shut_lips(_tuck_lip(shapes, tuck), shut)
 
 
-def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -> float:
-    """Return how far a contact is made at the frame: the firmest of those heard near it."""
-    return _smoothstep(float((touch * evidence).max()), low, high)
+def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -> FloatArray:
+    """Return how far a contact is made at each frame (n,): the firmest of those heard near it."""
+    return _smoothstep((touch * evidence).max(-1), low, high)
 
 
 def _hush(level: FloatArray) -> FloatArray:
-    """Return 0..1 for each row: how surely it and all that follows is a fading room, not speech.
+    """Return 0..1 for each row (n, rows): how surely it and all after it is a fading room.
 
     The gap of a stop is as soft, but its burst follows within the rows ahead.
     """
-    coming = np.maximum(level, level[-_STOP_ROWS:].max())
-    loudest = np.maximum.accumulate(coming[::-1])[::-1]
+    coming = np.maximum(level, level[:, -_STOP_ROWS:].max(-1, keepdims=True))
+    loudest = np.maximum.accumulate(coming[:, ::-1], axis=1)[:, ::-1]
     faint: FloatArray = np.clip((_FAINT_DB - loudest) / 6.0, 0.0, 1.0)
     return faint
 
 
-def _emphasis(rows: FloatArray) -> float:
-    """Return the factor by which loud or soft speech opens the mouth more or less."""
-    near = rows[ROWS_BEHIND - 6 : ROWS_BEHIND + 7, LEVEL]
-    return float(np.clip(1.00 + 0.025 * float(near.max()), 0.6, 1.25))
+def _emphasis(rows: FloatArray) -> FloatArray:
+    """Return the factors (n, 1) by which loud or soft speech opens the mouth more or less."""
+    near = rows[:, ROWS_BEHIND - 6 : ROWS_BEHIND + 7, LEVEL]
+    return np.clip(1.00 + 0.025 * near.max(-1, keepdims=True), 0.6, 1.25)
 
 
-def _tuck_lip(shapes: FloatArray, tuck: float) -> FloatArray:
-    """Bring the lower lip to the upper teeth, ``tuck`` 0..1."""
+def _tuck_lip(shapes: FloatArray, tuck: FloatArray) -> FloatArray:
+    """Bring the lower lip to the upper teeth, ``tuck`` (n,) 0..1."""
     out = shapes.copy()
-    out[_JAW] += tuck * (min(out[_JAW], 0.05) - out[_JAW])
-    out[INDEX["mouthLowerDown"]] *= 1.0 - tuck
-    out[INDEX["mouthFunnel"]] *= 1.0 - 0.7 * tuck
-    out[INDEX["mouthUpperUp"]] = max(out[INDEX["mouthUpperUp"]], 0.18 * tuck)
-    out[INDEX["mouthRollLower"]] = max(out[INDEX["mouthRollLower"]], 0.38 * tuck)
+    out[:, _JAW] += tuck * (np.minimum(out[:, _JAW], 0.05) - out[:, _JAW])
+    out[:, INDEX["mouthLowerDown"]] *= 1.0 - tuck
+    out[:, INDEX["mouthFunnel"]] *= 1.0 - 0.7 * tuck
+    for name, amount in (("mouthUpperUp", 0.18), ("mouthRollLower", 0.38)):
+        out[:, INDEX[name]] = np.maximum(out[:, INDEX[name]], amount * tuck)
     return out
 
 
-def _shut_lips(shapes: FloatArray, shut: float) -> FloatArray:
-    """Bring the lips together, ``shut`` 0..1: mouthClose equals jawOpen, nothing parts them."""
+def _shut_lips(shapes: FloatArray, shut: FloatArray) -> FloatArray:
+    """Bring the lips together, ``shut`` (n,) 0..1: mouthClose equals jawOpen, nothing parts them."""
     out = shapes.copy()
-    out[_JAW] += 0.6 * shut * (min(out[_JAW], 0.10) - out[_JAW])
-    out[_CLOSE] = shut * out[_JAW]
+    out[:, _JAW] += 0.6 * shut * (np.minimum(out[:, _JAW], 0.10) - out[:, _JAW])
+    out[:, _CLOSE] = shut * out[:, _JAW]
     for name in ("mouthLowerDown", "mouthUpperUp", "tongueOut"):
-        out[INDEX[name]] *= 1.0 - shut
-    out[INDEX["mouthFunnel"]] *= 1.0 - 0.9 * shut
-    out[INDEX["mouthPucker"]] *= 1.0 - 0.3 * shut
+        out[:, INDEX[name]] *= 1.0 - shut
+    out[:, INDEX["mouthFunnel"]] *= 1.0 - 0.9 * shut
+    out[:, INDEX["mouthPucker"]] *= 1.0 - 0.3 * shut
     for name, amount in (("mouthPress", 0.16), ("mouthRollLower", 0.12), ("mouthRollUpper", 0.08)):
-        out[INDEX[name]] = max(out[INDEX[name]] * (1.0 - shut), amount * shut)
+        out[:, INDEX[name]] = np.maximum(out[:, INDEX[name]] * (1.0 - shut), amount * shut)
     return out

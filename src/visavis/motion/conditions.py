@@ -29,9 +29,11 @@ from numpy.typing import NDArray
 
 from visavis.audio.features import ROWS_PER_SECOND
 from visavis.audio.phones import LEVEL, PITCH
-from visavis.audio.phones import SIZE as SPEECH_SIZE
+from visavis.audio.phones import SIZE as EVIDENCE_SIZE
+from visavis.motion.coarticulation import ROWS_AHEAD, ROWS_BEHIND, WINDOW_ROWS, mouths
 from visavis.motion.controls import EMOTIONS, Controls
 from visavis.motion.layout import INDEX, ROTATION
+from visavis.motion.visemes import SHAPES
 from visavis.types import MOTION_FPS, FloatArray, Phase
 
 SIZE = 25
@@ -50,6 +52,8 @@ EYE_RANGE_DEG = 35.0
 
 ROWS_PER_FRAME = ROWS_PER_SECOND // MOTION_FPS
 OTHER_SIZE = 3
+SPEECH = ROWS_PER_FRAME * EVIDENCE_SIZE + len(SHAPES)
+"""Values per frame that ``speech_rows`` gives."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "jaw": ("jaw",), "lips": ("mouth", "tongue", "cheekPuff"), "brows": ("brow",),
@@ -65,11 +69,19 @@ def group(name: str) -> list[int]:
 
 
 def speech_rows(rows: FloatArray) -> FloatArray:
-    """Return rows of evidence (4t, 45) as the network hears them, (t, 180), a frame a row."""
+    """Return rows of evidence (4t, 45) as the network hears them, (t, 196), a frame a row.
+
+    The evidence of the frame itself, then the mouth that the articulatory rules make of it and what
+    is around it (motion/coarticulation.py; beyond the ends of ``rows`` the last row goes on).
+    """
     scaled = np.array(rows, np.float32)
     scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
     scaled[:, PITCH] *= 2.0
-    return scaled.reshape(-1, ROWS_PER_FRAME * SPEECH_SIZE)
+    around = np.pad(rows, ((ROWS_BEHIND, ROWS_AHEAD), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(around, WINDOW_ROWS, axis=0)
+    shapes = mouths(windows[::ROWS_PER_FRAME].swapaxes(1, 2)) * _MOUTH_GAIN
+    evidence = scaled.reshape(-1, ROWS_PER_FRAME * EVIDENCE_SIZE)
+    return np.concatenate([evidence, shapes], axis=1).astype(np.float32)
 
 
 def other_rows(rows: FloatArray) -> FloatArray:
@@ -80,6 +92,7 @@ def other_rows(rows: FloatArray) -> FloatArray:
     return scaled.reshape(-1, ROWS_PER_FRAME * OTHER_SIZE)
 
 
+_MOUTH_GAIN = 4.0
 _PHASES = (Phase.SPEAKING, Phase.LISTENING, Phase.IDLE)
 _LEAST_ENERGY = np.array([-0.5, -1.0, -1.2])
 _MOST_ENERGY = np.array([0.35, 0.7, 0.7])

@@ -73,7 +73,7 @@ class Discriminator(nn.Module):
     def forward(self, motion: Tensor, known: Tensor, speech: Tensor, controls: Tensor) -> Scores:
         """Judge ``motion`` (b, n, 58), normalised, of which only ``known`` (b, 58) is looked at.
 
-        ``speech`` (b, n, 180) and ``controls`` (b, n, 25) as in motion/conditions.py; n >= 2.
+        ``speech`` (b, n, 196) and ``controls`` (b, n, 25) as in motion/conditions.py; n >= 2.
         """
         seen = known[:, None].to(motion.dtype).expand_as(motion)
         still = motion * seen

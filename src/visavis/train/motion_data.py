@@ -133,7 +133,7 @@ class MotionData:
     def batch(self, rng: np.random.Generator, count: int, frames: int) -> dict[str, Tensor]:
         """Return ``count`` windows of ``frames`` frames.
 
-        ``motion`` (b, n, 58) in its own units, ``known`` (b, 58), ``speech`` (b, n, 180), ``other``
+        ``motion`` (b, n, 58) in its own units, ``known`` (b, 58), ``speech`` (b, n, 196), ``other``
         (b, n, 12), ``controls`` (b, n, 25).
         """
         sources = list(self._by_source)

@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visavis.audio.phones import SIZE as SPEECH_SIZE
 from visavis.motion import conditions
 from visavis.motion.layout import SIZE
 
-SPEECH = conditions.ROWS_PER_FRAME * SPEECH_SIZE
+SPEECH = conditions.SPEECH
 OTHER = conditions.ROWS_PER_FRAME * conditions.OTHER_SIZE
 INPUTS = ("motion", "level", "speech", "other", "controls")
 WIDTHS = (SIZE, SIZE, SPEECH, OTHER, conditions.SIZE)
@@ -96,7 +95,7 @@ class Denoiser(nn.Module):
         """Return clean motion (b, n, 58), normalised.
 
         ``motion`` (b, n, 58) normalised, each entry noisy to its ``level`` (b, n, 58) in 0..1;
-        ``speech`` (b, n, 180), ``other`` (b, n, 12), ``controls`` (b, n, 25) as in
+        ``speech`` (b, n, 196), ``other`` (b, n, 12), ``controls`` (b, n, 25) as in
         motion/conditions.py.
         """
         x = self.entry(torch.cat([motion, level, speech, other, controls], -1))

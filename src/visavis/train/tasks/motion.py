@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 GROUPS = tuple(conditions.GROUPS)
 LONGEST = 100
 MOST_CONTEXT = 16
+SHUT_WEIGHT = 3.0
 TERMS = (("position", 1.0), ("velocity", 1.0), ("acceleration", 0.5))
 
 
@@ -163,11 +164,14 @@ def noisy(
     return CosineSchedule().add_noise(clean, noise, level), level
 
 
-def group_losses(guess: Tensor, clean: Tensor, free: Tensor, std: Tensor) -> Tensor:
+def group_losses(
+    guess: Tensor, clean: Tensor, free: Tensor, units: tuple[Tensor, Tensor]
+) -> Tensor:
     """Return the loss of every group (groups,) on normalised motion; ``free`` (b, n, 58) counts.
 
     Each is the sum of position, velocity and acceleration terms; jaw and lips also carry the lips'
-    gap, lids the square of a lid's lag. Differences across the border to the context are included.
+    gap. Differences across the border to the context are included. ``units`` are the mean and the
+    standard deviation (58,) of the motion.
     """
     off = (guess - clean) * free
     parts = []
@@ -180,15 +184,19 @@ def group_losses(guess: Tensor, clean: Tensor, free: Tensor, std: Tensor) -> Ten
         parts.append(weight * error.sum((0, 1)) / amount.clamp(min=1))
     each = torch.stack(parts).sum(0)
     losses = [each[columns].mean() for columns in group_columns()]
-    losses[GROUPS.index("lips")] = losses[GROUPS.index("lips")] + lip_loss(off, clean, std)
+    losses[GROUPS.index("lips")] = losses[GROUPS.index("lips")] + lip_loss(off, clean, units)
     return torch.stack(losses)
 
 
-def lip_loss(off: Tensor, clean: Tensor, std: Tensor) -> Tensor:
-    """Return the error of the lips' gap, in units of 0.2 cm, counted more where lips meet."""
+def lip_loss(off: Tensor, clean: Tensor, units: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the error of the lips' gap, in units of 0.2 cm, SHUT_WEIGHT-fold where lips meet."""
+    mean, std = (x[:52] for x in units)
     rows = lip_rows().to(off)
-    error = (off[..., :52] * std[:52]) @ rows.T / 0.2
-    return error.square().mean() + 0.5 * torch.diff(error, dim=1).square().mean()
+    error = (off[..., :52] * std) @ rows.T / 0.2
+    gap = (clean[..., :52] * std + mean) @ rows.T
+    weight = 1 + (SHUT_WEIGHT - 1) * (gap < 0.04).to(off)
+    steps = torch.diff(error, dim=1).square().mean()
+    return (weight * error.square()).mean() + 0.5 * steps
 
 
 @dataclass
@@ -256,7 +264,7 @@ def learn(plan: Plan, teacher: Teacher, data: MotionData) -> Tensor:
     with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
         guess = teacher.net(motion, level, batch["speech"], batch["other"], batch["controls"])
     free = (~masks.given & batch["known"][:, None]).float()
-    losses = group_losses(guess.float(), clean, free, teacher.std)
+    losses = group_losses(guess.float(), clean, free, (teacher.mean, teacher.std))
     loss = teacher.weights.weigh(losses) if plan.adaptive else losses.mean()
     teacher.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -289,7 +297,7 @@ def validate(net: nn.Module, teacher: Teacher, data: MotionData, device: str) ->
     motion, level = noisy(clean, batch["known"], masks, time, torch.randn_like(clean))
     guess = net(motion, level, batch["speech"], batch["other"], batch["controls"])
     free = batch["known"][:, None].expand_as(clean).float()
-    losses = group_losses(guess, clean, free, teacher.std)
+    losses = group_losses(guess, clean, free, (teacher.mean, teacher.std))
     found = {f"{k}": round(float(v), 4) for k, v in zip(GROUPS, losses, strict=True)}
     rows = lip_rows().to(guess)
     made = ((guess * teacher.std + teacher.mean)[..., :52] @ rows.T).clamp(min=0)[..., 2]

@@ -214,12 +214,12 @@ def learn(plan: Plan, work: Distillation, data: MotionData) -> dict[str, float]:
     later = [] if len(stops) == 1 else [stops[int(rng.integers(1, len(stops)))]]
     say = speaker(work.student, window.facts)
     guesses = [consistent(say, motion, level) for motion, level in (stops[0], *later)]
-    free = window.free.float()
+    free, units = window.free.float(), (work.mean, work.std)
     losses = {
-        "path": torch.stack([group_losses(g, end, free, work.std).mean() for g in guesses]).mean()
+        "path": torch.stack([group_losses(g, end, free, units).mean() for g in guesses]).mean()
     }
     sure = free * window.facts["known"][:, None]
-    losses["anchor"] = group_losses(guesses[0], window.true, sure, work.std)[list(MOUTH)].mean()
+    losses["anchor"] = group_losses(guesses[0], window.true, sure, units)[list(MOUTH)].mean()
     total = losses["path"] + plan.anchor * losses["anchor"]
     if plan.adversarial > 0 and work.step >= plan.calm * plan.steps:
         made = torch.where(window.free, guesses[0], window.clean)
