@@ -14,7 +14,7 @@ from visavis.motion.layout import SIZE
 WIDTHS = {
     "motion": SIZE,
     "level": SIZE,
-    "speech": conditions.ROWS_PER_FRAME * conditions.SPEECH_SIZE,
+    "speech": conditions.SPEECH,
     "other": conditions.ROWS_PER_FRAME * conditions.OTHER_SIZE,
     "controls": conditions.SIZE,
 }

@@ -125,7 +125,7 @@ def _tuck_lip(shapes: FloatArray, tuck: FloatArray) -> FloatArray:
 
 
 def _shut_lips(shapes: FloatArray, shut: FloatArray) -> FloatArray:
-    """Bring the lips together, ``shut`` (n,) 0..1: mouthClose equals jawOpen, nothing parts them."""
+    """Bring the lips together, ``shut`` (n,) 0..1: mouthClose equals jawOpen."""
     out = shapes.copy()
     out[:, _JAW] += 0.6 * shut * (np.minimum(out[:, _JAW], 0.10) - out[:, _JAW])
     out[:, _CLOSE] = shut * out[:, _JAW]

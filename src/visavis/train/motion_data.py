@@ -161,10 +161,11 @@ def window(item: Item, rng: np.random.Generator, frames: int) -> dict[str, Any]:
     if rng.random() < 0.5:
         values = mirrored(values)
     values, controls = wished(values, item, rng)
+    speech = conditions.speech_rows(heard) * controls[:, conditions.HAS_SPEECH, None]
     return {
         "motion": values,
         "known": np.asarray(item.known, bool),
-        "speech": conditions.speech_rows(heard),
+        "speech": speech,
         "other": conditions.other_rows(other),
         "controls": controls,
     }
