@@ -166,8 +166,11 @@ def class_weights(clips: list[Clip]) -> Tensor:
     return torch.from_numpy(weights).float()
 
 
-def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Return cross entropy of phones plus that of the two lip heads, rows shifted by look-ahead."""
+def loss(logits: Tensor, labels: Tensor, weights: Tensor, lip_share: float = 1.5) -> Tensor:
+    """Return cross entropy of phones plus ``lip_share`` times that of the two lip heads.
+
+    Rows are shifted by the look-ahead.
+    """
     logits, labels = logits[:, LOOK_AHEAD_ROWS:], labels[:, :-LOOK_AHEAD_ROWS]
     phones = nn.functional.cross_entropy(
         logits[..., : len(PHONES)].flatten(0, 1),
@@ -181,7 +184,7 @@ def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     each = nn.functional.binary_cross_entropy_with_logits(
         lips, targets.clamp(min=0).float(), pos_weight=torch.tensor([3.0, 3.0]), reduction="none"
     )
-    return phones + 1.5 * (each * known).sum() / known.sum()
+    return phones + lip_share * (each * known).sum() / known.sum()
 
 
 @torch.no_grad()
@@ -251,6 +254,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--lips", type=float, default=1.5, help="weight of the lip heads' loss")
     parser.add_argument("--every", type=int, default=500, help="steps between two checkpoints")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args(line)
@@ -269,11 +273,13 @@ class Training:
             self.optimizer, rate, steps + 1, pct_start=0.06, final_div_factor=100
         )
 
-    def step(self, mel: Tensor, labels: Tensor, weights: Tensor, decay: float) -> float:
+    def step(
+        self, mel: Tensor, labels: Tensor, weights: Tensor, lip_share: float, decay: float
+    ) -> float:
         """Learn from one batch in bfloat16; return its loss."""
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.network(mel, no_past(len(mel)))[0]
-        value = loss(logits.float(), labels, weights)
+        value = loss(logits.float(), labels, weights, lip_share)
         self.optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -327,7 +333,8 @@ def train(args: argparse.Namespace) -> None:
         torch.manual_seed(int(rng.integers(2**62)))  # dropout
         sound, labels = batch(learn, voices, args.batch, rng)
         mel = masked(log_mel(sound), rng)
-        value = training.step(mel, labels, weights, min(0.998, step / (step + 10)))
+        decay = min(0.998, step / (step + 10))
+        value = training.step(mel, labels, weights, args.lips, decay)
         if (step + 1) % args.every == 0 or step + 1 == args.steps:
             report: dict[str, Any] = {"step": step + 1, "loss": round(value, 3)}
             for name, clips in judged.items():
