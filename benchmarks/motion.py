@@ -201,12 +201,13 @@ def long_run(args: argparse.Namespace, real: People) -> dict[str, list[FloatArra
     }
 
 
-def verdict(every: Sequence[Made], real: People, distances: dict) -> dict[str, dict[str, float]]:
+def verdict(
+    found: dict[str, dict[str, FloatArray]], distances: dict[str, tuple[float, float]]
+) -> dict[str, dict[str, float]]:
     """Return one step over the 50-step teacher for each figure, with its margin of error."""
-    made = {m.name: m for m in every}
     ratios = dict(distances)
-    if set(PAIR) <= set(made):
-        one, fifty = (lips(made[n], real) for n in PAIR)
+    if set(PAIR) <= set(found):
+        one, fifty = (found[n] for n in PAIR)
         for key in ("mean_cm", "worst_cm", "speed_cm_s", "fitted_cm", "fitted_speed_cm_s"):
             ratios[f"lips {key}"] = ratio_with_margin(one[key], fifty[key])
     return {
@@ -230,7 +231,7 @@ def main() -> None:
     parser.add_argument("--student", type=Path, help="ONNX of the student, else the packaged one")
     parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4], help="of the student")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of speech to count blinks in")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of speech to count blinks in")
     parser.add_argument("--shortest", type=float, default=2.5, help="shorter clips are left out, s")
     parser.add_argument("--traces", type=int, default=2, help="clips drawn as examples")
     parser.add_argument("--guidance", default="", help="of the teacher: speech=1.5,emotion=2")
@@ -266,9 +267,10 @@ def measure(every: Sequence[Made], real: People) -> dict:
         "training_clips": len(real.training), "seeds": len(every[0].motions),
     }  # fmt: skip
     print(", ".join(f"{k} {v:g}" for k, v in about.items()))
+    found = {m.name: lips(m, real) for m in every}
     table, ratios = frechets(every, real)
     tables = {
-        "lips": {m.name: {k: float(v.mean()) for k, v in lips(m, real).items()} for m in every},
+        "lips": {n: {k: float(v.mean()) for k, v in row.items()} for n, row in found.items()},
         "frechet": table,
         "events": {"real": events(real.motions), **{m.name: events(m.flat) for m in every}},
         "spectra_db": {m.name: spectral(m.flat, real.motions) for m in every},
@@ -276,7 +278,7 @@ def measure(every: Sequence[Made], real: People) -> dict:
     }
     for title, rows in tables.items():
         show(title, rows)
-    judged = verdict(every, real, ratios)
+    judged = verdict(found, ratios)
     if judged:
         show("One step over the 50-step teacher", judged)
     return {"about": about, **tables, "one_step_over_teacher": judged}
