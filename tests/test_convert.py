@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from visavis.api import DEMO_PORTRAIT
+from visavis.cli import app
 from visavis.convert import convert
 from visavis.errors import InputError, OutputError
 from visavis.motion.files import read_motion, write_motion
@@ -75,3 +77,11 @@ def test_a_still_is_a_motion_too(tmp_path: Path) -> None:
     write_motion(tmp_path / "one.json", Motion.rest(1))
     convert(tmp_path / "one.json", tmp_path / "one.glb")
     assert (tmp_path / "one.glb").read_bytes()[:4] == b"glTF"
+
+
+def test_on_the_command_line(script: Path) -> None:
+    out = script.with_name("talk.json")
+    result = CliRunner().invoke(app, ["convert", str(script), str(out)])
+    assert result.exit_code == 0
+    assert "talk.json: 6 frames at 25 fps" in result.output
+    assert len(read_motion(out)) == 6
