@@ -32,9 +32,11 @@ UNSEEN = ("tongueOut", "cheekPuff", "jawForward")
 ROUNDS = 3
 QUIET = 0.2
 """Share of the frames, those with the mouth least open, that tell what the person looks like."""
-SHUT_LIDS = 0.2
-"""Lids that landmarks see open by this part of their usual opening are shut (MediaPipe's 478
-points on real blinks: 0.03 to 0.2)."""
+SHUT_LIDS = (0.2, 0.4)
+"""Lids that landmarks see open by the first part of their usual opening are shut (MediaPipe's 478
+points on real blinks: 0.03 to 0.2); up to the second if they are never seen more shut (ours)."""
+MOST_SHUT_LIPS = 0.14
+"""Gap in cm that closed lips have in some landmarks; what this person's have shows in the clip."""
 LOOK_DEG = 35.0
 POSE_STIFFNESS = 1.0
 """Head pose: half of a swing of 4 Hz is kept at 25 frames a second."""
@@ -139,18 +141,32 @@ def _poses(face: PortraitRig, points: FloatArray, values: FloatArray) -> list[Po
 
 
 def _offsets(face: PortraitRig, points: FloatArray, poses: list[Pose]) -> FloatArray:
-    """Return the points in head space less the neutral (t, 478, 3), lids drawn shut when shut."""
+    """Return the points in head space less the neutral (t, 478, 3), drawn shut what is shut."""
     head = np.stack([pose.unproject(p) for pose, p in zip(poses, points, strict=True)])
-    for contact in face.rig.contacts[1:]:
-        usual = float(contact.gap(face.neutral)[1:-1, 1].mean())
+    for k, contact in enumerate(face.rig.contacts):
+        opening = (head[:, contact.lower, 1] - head[:, contact.upper, 1])[:, 1:-1].mean(1)
+        if k == 0:
+            floor = float(np.clip(np.percentile(opening, 2), 0.01, MOST_SHUT_LIPS))
+            usual = 4 * floor
+        else:
+            usual = float(contact.gap(face.neutral)[1:-1, 1].mean())
+            floor = usual * _shut_lids(opening / usual)
+        wanted = usual * np.clip(opening - floor, 0, None) / (usual - floor)
+        kept = np.where(opening < usual, wanted / np.maximum(opening, 1e-3), 1.0)
         gap = head[:, contact.lower] - head[:, contact.upper]
-        open_share = gap[:, 1:-1, 1].mean(1) / usual
-        wanted = np.clip((open_share - SHUT_LIDS) / (1 - SHUT_LIDS), 0, None)
-        factor = np.where(open_share < 1, wanted / np.maximum(open_share, 1e-3), 1.0)
-        gap[..., 1] *= 1 - np.clip(factor, 0, 1)[:, None]
+        gap[..., 1] *= 1 - np.clip(kept, 0, 1)[:, None]
         gap[..., [0, 2]] = 0
         head += np.einsum("pq,tqk->tpk", contact.follow, _shares(contact, gap))
     return head - face.neutral
+
+
+def _shut_lids(share: FloatArray) -> float:
+    """Return how far open, in shares of the usual opening, these lids look when they are shut.
+
+    ``share`` (t,) is how far they were seen open; some landmarks never see a blink to its end.
+    """
+    least = float(share.min())
+    return max(least, SHUT_LIDS[0]) if least < SHUT_LIDS[1] else SHUT_LIDS[0]
 
 
 def _shares(contact: Contact, gap: FloatArray) -> FloatArray:
