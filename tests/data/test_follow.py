@@ -24,8 +24,8 @@ def image(portrait: Portrait) -> ImageArray:
     return cv2.resize(portrait.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def write(path: Path, pictures: list[ImageArray]) -> Path:
-    with open_writer(path, (SIDE, SIDE), 25) as writer:
+def write(path: Path, pictures: list[ImageArray], fps: int = 25) -> Path:
+    with open_writer(path, (SIDE, SIDE), fps) as writer:
         for picture in pictures:
             writer.write(picture)
     return path
@@ -40,6 +40,14 @@ def test_one_shot_is_one_stretch_with_its_clock(image: ImageArray, tmp_path: Pat
     assert (only.fps, only.missing, counts) == (25.0, 0.0, list(range(1, 21)))
     moved = only.points[:, :468, 0].mean(1)
     assert moved[-1] - moved[0] == pytest.approx(19, abs=1.5)
+
+
+def test_of_fast_videos_every_second_picture_is_looked_at(
+    image: ImageArray, tmp_path: Path
+) -> None:
+    (only,) = stretches(write(tmp_path / "a.mp4", [image] * 20, fps=50))
+    assert (len(only.points), only.fps) == (10, 25.0)
+    assert only.seconds == pytest.approx(np.arange(10) / 25, abs=1e-3)
 
 
 def test_a_short_loss_is_bridged_and_a_long_one_ends(image: ImageArray, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from visavis.types import FloatArray, ImageArray
 
 Follow = Callable[[ImageArray, "FaceLandmarks | None"], "FaceLandmarks | None"]
 
+MOST_FPS = 30.0
+"""Of faster videos only so many pictures a second are looked at."""
 LONGEST_S = 60.0
 """A stretch that runs on is cut here, so that memory stays bounded."""
 LOST_S = 0.15
@@ -74,8 +76,13 @@ def stretches(
     found: FaceLandmarks | None = None
     thumb: FloatArray | None = None
     with VideoReader(video) as reader:
-        fps = float(reader.fps)
+        every = max(1, round(float(reader.fps) / MOST_FPS))
+        fps = float(reader.fps) / every
         for index, (image, stamp) in enumerate(reader):
+            if progress is not None:
+                progress(index + 1)
+            if index % every:
+                continue
             before, thumb = thumb, _thumbnail(image)
             last, found = found, follow(image, found)
             if _is_over(current, found, fps) or _is_cut(before, thumb, last, found):
@@ -84,8 +91,6 @@ def stretches(
             if found is not None or current.points:
                 current.seconds.append(float(stamp * reader.time_base))
                 current.points.append(None if found is None else found.points)
-            if progress is not None:
-                progress(index + 1)
     yield from _closed(current, fps)
 
 

@@ -68,7 +68,8 @@ def prepare(
     Args:
         videos: see ``sources.find_sources``.
         out: made if it does not exist; holds the clips and ``report.json``.
-        labels: persons, emotions and more by file name, see ``sources.find_sources``.
+        labels: persons, emotions and more by file name, see ``sources.find_sources``; what is
+            finished is not done again when they change.
         follow: finds the face in the next frame.
         progress: told after every frame.
 
@@ -77,7 +78,7 @@ def prepare(
             read does not stop the run; the report says why.
         OutputError: ``out`` cannot be written to.
     """
-    sources = find_sources(videos, labels)
+    sources = find_sources(videos, labels, Path(out))
     folder = _folder(out)
     report = read_report(folder)
     waiting = [s for s in sources if not report.holds(s.path, folder)]
@@ -167,7 +168,7 @@ def _take(source: Source, job: _Job) -> Iterator[Verdict]:
     count = max(1, -(-len(values) // round(CLIP_S * MOTION_FPS)))
     for number, part in enumerate(np.array_split(values, count)):
         name = f"{source.name}_{number:02d}"
-        write_clip(job.out, Clip(
+        _write(job.out, Clip(
             name, source.person, "take", part, known, NOTHING, NOTHING, is_heard=False,
             emotion=source.emotion, intensity=source.intensity,
         ))  # fmt: skip
@@ -241,12 +242,19 @@ def _accepted(
     source: Source, job: _Job, base: Verdict, motion: FloatArray, samples: FloatArray, name: str
 ) -> Verdict:
     """Write one clip and return the verdict on it."""
-    write_clip(job.out, Clip(
+    _write(job.out, Clip(
         name, source.person, "talking", motion, np.ones(SIZE, bool), samples, NOTHING,
         is_heard=bool(len(samples)), emotion=source.emotion, intensity=source.intensity,
     ))  # fmt: skip
     seconds = len(motion) / MOTION_FPS
     return replace(base, name=name, is_accepted=True, seconds=seconds, blinks=_blinks(motion))
+
+
+def _write(folder: Path, clip: Clip) -> None:
+    try:
+        write_clip(folder, clip)
+    except OSError as error:
+        raise output_error(folder, error) from error
 
 
 def _unfit(v: Verdict) -> str:

@@ -14,7 +14,7 @@ from visavis.media.kinds import regular_file, shown
 from visavis.motion.controls import EMOTIONS
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv")
-TAKES = (".npz", ".csv", ".json")
+TAKES = (".npz", ".csv")
 _KEYS = {"match", "person", "emotion", "intensity", "is_heard", "rest", "skip"}
 
 
@@ -37,8 +37,10 @@ class Source:
     skip: str = ""
 
 
-def find_sources(paths: Iterable[str | Path], labels: str | Path | None = None) -> list[Source]:
-    """Return the videos and takes in ``paths``, files or folders, in order.
+def find_sources(
+    paths: Iterable[str | Path], labels: str | Path | None = None, out: Path | None = None
+) -> list[Source]:
+    """Return the videos and takes in ``paths``, files or folders, in order; none from ``out``.
 
     A file given by itself is a person of its own; in a folder, each folder inside it is a person,
     and each file that lies in none. ``labels`` (JSON) says otherwise: a list of objects with
@@ -51,7 +53,12 @@ def find_sources(paths: Iterable[str | Path], labels: str | Path | None = None) 
         InputError: there is no video in them, two have one name, or a label is wrong.
     """
     rules = [] if labels is None else _read_labels(labels)
-    found = [_labelled(root, file, rules) for root, file in _files(paths)]
+    apart = None if out is None else out.resolve()
+    found = [
+        _labelled(root, file, rules)
+        for root, file in _files(paths)
+        if apart is None or apart not in file.parents
+    ]
     names = [s.name for s in found]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
