@@ -14,7 +14,7 @@ import numpy as np
 from visavis.audio.features import ROWS_PER_SECOND
 from visavis.audio.phones import CLOSED, LABIAL, LEVEL, PHONES, SIZE
 from visavis.motion.visemes import INDEX, OPENING, SHAPES, dominances, kernel, targets
-from visavis.types import FloatArray
+from visavis.types import MOTION_FPS, FloatArray
 
 ROWS_BEHIND = 13
 ROWS_AHEAD = 10
@@ -83,12 +83,35 @@ def mouths(rows: FloatArray) -> FloatArray:
     wish = (phones @ (dominances() * targets())) * _kernels()
     shapes = wish.sum(1) / (pull.sum(1) + 1e-6)
     shapes[:, OPENING] *= _emphasis(rows)
-    speech = 1.0 - phones[..., 0]
-    closed = 0.5 * (rows[..., CLOSED] + rows[..., _BILABIALS].sum(-1))
-    shut = _contact(closed * speech, _touch(0.055, 0.018, 0.065), 0.2, 0.44)
-    labial = 0.5 * (rows[..., LABIAL] + rows[..., _LABIODENTALS].sum(-1))
-    tuck = _contact(labial * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.6)
+    shut, tuck = _contacts(rows, 1.0 - phones[..., 0])
     return _shut_lips(_tuck_lip(shapes, tuck), shut)
+
+
+def windows_of(rows: FloatArray) -> FloatArray:
+    """Return the window (WINDOW_ROWS, SIZE) of every frame in ``rows`` (4t, SIZE), stacked.
+
+    Beyond its ends the first and the last row go on.
+    """
+    around = np.pad(rows, ((ROWS_BEHIND, ROWS_AHEAD), (0, 0)), mode="edge")
+    every = np.lib.stride_tricks.sliding_window_view(around, WINDOW_ROWS, axis=0)
+    return every[:: ROWS_PER_SECOND // MOTION_FPS].swapaxes(1, 2)
+
+
+def contacts(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how surely lips are shut, and lower lip at teeth, (n,) each 0..1, for many frames.
+
+    ``rows`` (n, WINDOW_ROWS, SIZE).
+    """
+    return _contacts(rows, (1.0 - rows[..., 0]) * (1.0 - _hush(rows[..., LEVEL])))
+
+
+def _contacts(rows: FloatArray, speech: FloatArray) -> tuple[FloatArray, FloatArray]:
+    closed = 0.5 * (rows[..., CLOSED] + rows[..., _BILABIALS].sum(-1))
+    labial = 0.5 * (rows[..., LABIAL] + rows[..., _LABIODENTALS].sum(-1))
+    return (
+        _contact(closed * speech, _touch(0.055, 0.018, 0.065), 0.2, 0.44),
+        _contact(labial * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.6),
+    )
 
 
 def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -> FloatArray:

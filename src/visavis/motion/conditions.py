@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from visavis.audio.features import ROWS_PER_SECOND
 from visavis.audio.phones import LEVEL, PITCH
 from visavis.audio.phones import SIZE as EVIDENCE_SIZE
-from visavis.motion.coarticulation import ROWS_AHEAD, ROWS_BEHIND, WINDOW_ROWS, mouths
+from visavis.motion.coarticulation import mouths, windows_of
 from visavis.motion.controls import EMOTIONS, Controls
 from visavis.motion.layout import INDEX, ROTATION
 from visavis.motion.visemes import SHAPES
@@ -77,9 +77,7 @@ def speech_rows(rows: FloatArray) -> FloatArray:
     scaled = np.array(rows, np.float32)
     scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
     scaled[:, PITCH] *= 2.0
-    around = np.pad(rows, ((ROWS_BEHIND, ROWS_AHEAD), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(around, WINDOW_ROWS, axis=0)
-    shapes = mouths(windows[::ROWS_PER_FRAME].swapaxes(1, 2)) * _MOUTH_GAIN
+    shapes = mouths(windows_of(rows)) * _MOUTH_GAIN
     evidence = scaled.reshape(-1, ROWS_PER_FRAME * EVIDENCE_SIZE)
     return np.concatenate([evidence, shapes], axis=1).astype(np.float32)
 

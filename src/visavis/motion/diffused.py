@@ -10,7 +10,7 @@ the seed and the frame's number: however the sound is cut, the motion is the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from visavis.diffusion.guidance import guide
 from visavis.diffusion.samplers import sample_consistency, sample_ddim, spaced_times
 from visavis.diffusion.schedule import CosineSchedule
 from visavis.errors import InputError
-from visavis.motion import blinks, conditions
+from visavis.motion import blinks, conditions, contact
 from visavis.motion.chunks import ChunkPlan
 from visavis.motion.coarticulation import silence
 from visavis.motion.conditions import ROWS_PER_FRAME
@@ -60,7 +60,7 @@ Inputs = dict[str, FloatArray]
 class MotionNetwork(Protocol):
     """What the denoiser looks like: nn.session.Network, or anything with its call.
 
-    Inputs ``motion``, ``level`` (b, n, 58), ``speech`` (b, n, 180), ``other`` (b, n, 12) and
+    Inputs ``motion``, ``level`` (b, n, 58), ``speech`` (b, n, 196), ``other`` (b, n, 12) and
     ``controls`` (b, n, 25), float32; one output, clean motion (b, n, 58). Motion is (value - mean)
     / std; ``metadata`` has ``mean`` and ``std``, JSON lists of 58 numbers.
     """
@@ -136,16 +136,14 @@ class DiffusedMotion:
         network: MotionNetwork | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         plan: ChunkPlan = ChunkPlan(),  # noqa: B008 - frozen
-        contact: Callable[[FloatArray], FloatArray] | None = None,
     ) -> None:
-        """Use ``network`` or the packaged one; ``contact`` corrects sampled motion (t, 58)."""
+        """Use ``network`` or the packaged one."""
         self._network = network or packaged(NETWORK)
         facts = self._network.metadata
         self._mean = np.array(json.loads(facts["mean"]), np.float32)
         self._std = np.array(json.loads(facts["std"]), np.float32)
         self._sampling = sampling
         self._plan = plan
-        self._contact = contact
         self._schedule = CosineSchedule()
 
     @property
@@ -209,7 +207,7 @@ class DiffusedMotion:
         }
         fixed = held(asked)
         made = limited(self._sampled(state, inputs, fixed)[new] * self._std + self._mean)
-        made = self._contact(made) if self._contact else made
+        made = contact.made(made, _filled(state.rows, window), new)
         fixed = fixed[:length]
         made = np.where(np.isnan(fixed), made, fixed)
         motion = shaped(made, asked[:length], rows[new, conditions.ENERGY])

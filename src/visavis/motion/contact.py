@@ -1,0 +1,68 @@
+"""Lips that meet: what the ear is sure of holds, whatever was sampled.
+
+A learnt mouth is right on the whole and a little open where it should be shut; an eye sees that gap
+before anything else. Where the evidence says p, b, m the lips meet, where it says f, v the lower lip
+reaches the teeth (motion/coarticulation.py), in any expression of the rest of the face.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from visavis.hub import asset
+from visavis.motion.coarticulation import contacts, windows_of
+from visavis.motion.layout import COEFFICIENTS, INDEX
+from visavis.types import FloatArray
+
+_JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
+_PARTING = [INDEX[n] for n in ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+                               "mouthUpperUpRight", "tongueOut")]  # fmt: skip
+_FIRM = {"mouthPress": 0.16, "mouthRollLower": 0.12, "mouthRollUpper": 0.08}
+
+
+@cache
+def gap_weights() -> FloatArray:
+    """Return the cm (52,) by which each coefficient parts the middles of the rig's inner lips."""
+    with np.load(asset("rig.npz")) as rig:
+        lower, upper = rig["lips_lower_inner"][5], rig["lips_upper_inner"][5]
+        return np.asarray(rig["basis"][:, lower, 1] - rig["basis"][:, upper, 1], np.float32)
+
+
+def lip_gap(values: FloatArray) -> FloatArray:
+    """Return the gap of the lips in cm (t,) of motion ``values`` (t, 58); below 0: pressed."""
+    return values[:, COEFFICIENTS] @ gap_weights()
+
+
+def made(values: FloatArray, rows: FloatArray, frames: slice) -> FloatArray:
+    """Return motion ``values`` (t, 58) with the contacts heard; they are ``frames`` of ``rows``."""
+    shut, tuck = contacts(windows_of(rows)[frames])
+    return _shut(_tucked(values, tuck), shut)
+
+
+def _tucked(values: FloatArray, tuck: FloatArray) -> FloatArray:
+    """Bring the lower lip to the upper teeth, ``tuck`` (t,) 0..1."""
+    out = values.copy()
+    out[:, _JAW] += tuck * (np.minimum(out[:, _JAW], 0.05) - out[:, _JAW])
+    for side in ("Left", "Right"):
+        out[:, INDEX["mouthLowerDown" + side]] *= 1 - tuck
+        up = INDEX["mouthUpperUp" + side]
+        out[:, up] = np.maximum(out[:, up], 0.18 * tuck)
+    roll = INDEX["mouthRollLower"]
+    out[:, roll] = np.maximum(out[:, roll], 0.38 * tuck)
+    return out
+
+
+def _shut(values: FloatArray, shut: FloatArray) -> FloatArray:
+    """Bring the lips together, ``shut`` (t,) 0..1; what gap is left, mouthClose takes."""
+    out = values.copy()
+    out[:, _JAW] += 0.6 * shut * (np.minimum(out[:, _JAW], 0.10) - out[:, _JAW])
+    out[:, _PARTING] *= 1 - shut[:, None]
+    out[:, INDEX["mouthFunnel"]] *= 1 - 0.9 * shut
+    for name, amount in _FIRM.items():
+        for full in (name,) if name in INDEX else (name + "Left", name + "Right"):
+            out[:, INDEX[full]] = np.maximum(out[:, INDEX[full]], amount * shut)
+    left = shut * np.maximum(lip_gap(out), 0)
+    out[:, _CLOSE] = np.clip(out[:, _CLOSE] - left / gap_weights()[_CLOSE], 0, 1)
+    return out
