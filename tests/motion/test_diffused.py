@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denoiser import MEAN, STD, Denoiser
+from visavis.audio.phones import CLOSED, PHONES
 from visavis.diffusion.schedule import CosineSchedule
 from visavis.errors import InputError
 from visavis.hub import manifest
@@ -20,6 +21,7 @@ from visavis.motion import conditions
 from visavis.motion.chunks import LIVE, ChunkPlan
 from visavis.motion.coarticulation import silence
 from visavis.motion.conditions import gaze_of
+from visavis.motion.contact import lip_gap
 from visavis.motion.controls import Controls, Timeline
 from visavis.motion.diffused import GUIDED, NETWORK, DiffusedMotion, Sampling
 from visavis.motion.layout import INDEX, ROTATION, pack
@@ -278,18 +280,19 @@ def test_guidance_of_one_changes_nothing_and_more_does(name: str) -> None:
     assert changed > 1e-3
 
 
-def test_a_contact_stage_stands_between_sampling_and_context() -> None:
-    def shut(values: np.ndarray) -> np.ndarray:
-        out = values.copy()
-        out[:, INDEX["jawOpen"]] = 0.07
-        return out
-
+def test_contacts_heard_stand_between_sampling_and_context() -> None:
+    rows = np.zeros((160, 45), np.float32)
+    rows[:, PHONES.index("AA")] = 1.0
+    rows[72:80, PHONES.index("AA")] = 0.0
+    rows[72:80, [PHONES.index("M"), CLOSED]] = 1.0  # frames 18 and 19
     network = Denoiser()
-    model = DiffusedMotion(network, contact=shut)
-    made = whole(model)
-    assert np.allclose(made[:, INDEX["jawOpen"]], 0.07)
-    seen = network.calls[2]["motion"][0, :12, INDEX["jawOpen"]]
-    assert np.abs(seen - (0.07 - MEAN[24]) / STD[24]).max() < 0.3
+    made = whole(DiffusedMotion(network), rows)
+    gap = lip_gap(made)
+    assert gap[18:20].max() < 0.02
+    assert gap[8:14].max() > 0.1
+    close = INDEX["mouthClose"]
+    seen = network.calls[3]["motion"][0, :12, close] * STD[close] + MEAN[close]  # from frame 16 on
+    assert np.abs(seen[2:4] - made[18:20, close]).max() < 0.05
 
 
 def test_a_timeline_may_change_while_streaming() -> None:

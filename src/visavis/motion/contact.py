@@ -1,8 +1,8 @@
 """Lips that meet: what the ear is sure of holds, whatever was sampled.
 
 A learnt mouth is right on the whole and a little open where it should be shut; an eye sees that gap
-before anything else. Where the evidence says p, b, m the lips meet, where it says f, v the lower lip
-reaches the teeth (motion/coarticulation.py), in any expression of the rest of the face.
+before anything else. Where the evidence says p, b, m the lips meet, where it says f, v the lower
+lip reaches the teeth (motion/coarticulation.py), in any expression of the rest of the face.
 """
 
 from __future__ import annotations
