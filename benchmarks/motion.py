@@ -144,6 +144,7 @@ def events(clips: Sequence[FloatArray]) -> dict[str, float]:
             sum(len(dynamics.saccades(c)) for c in clips), clips
         ),
         "head_speed_deg_s": float(np.mean([dynamics.head_speed_deg_s(c) for c in clips])),
+        "head_jitter_deg": float(np.mean([dynamics.head_jitter_deg(c) for c in clips])),
         "pitch_range_deg": pitch, "yaw_range_deg": yaw, "roll_range_deg": roll,
     }  # fmt: skip
 

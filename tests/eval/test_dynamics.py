@@ -200,6 +200,15 @@ def test_head_speed_and_range() -> None:
     assert dynamics.head_range_deg(values) == pytest.approx([0, 18, 0], abs=1e-3)
 
 
+def test_jitter_is_what_changes_from_frame_to_frame() -> None:
+    values = still(1000)
+    values[:, INDEX["headYaw"]] = 5 * np.sin(2 * np.pi * 0.5 * np.arange(1000) / 25)
+    slow = dynamics.head_jitter_deg(values)
+    assert slow == pytest.approx(5 * (2 * np.pi * 0.5 / 25) ** 2 / np.sqrt(2), rel=0.01)
+    values[:, INDEX["headYaw"]] += np.random.default_rng(0).normal(0, 0.1, 1000)
+    assert dynamics.head_jitter_deg(values) == pytest.approx(np.hypot(slow, 0.1 * 6**0.5), rel=0.1)
+
+
 def test_variation_is_the_spread_between_clips() -> None:
     clips = [swaying(4000, seed, 0.3) for seed in range(4)]
     assert dynamics.variation(clips, PLAIN) == pytest.approx(0.3 * np.sqrt(len(BROWS)), rel=0.05)

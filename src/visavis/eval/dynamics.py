@@ -287,6 +287,16 @@ def head_speed_deg_s(values: FloatArray) -> float:
     return float(np.linalg.norm(turn, axis=1).mean()) * MOTION_FPS
 
 
+def head_jitter_deg(values: FloatArray) -> float:
+    """Return the rms second difference of the head's angles, degrees per frame squared.
+
+    The norm over pitch, yaw and roll. Noise from frame to frame, which eyes see before they see
+    anything else, raises it; slow movement hardly does.
+    """
+    bend = np.diff(values[:, ROTATION].astype(np.float64), 2, axis=0)
+    return float(np.sqrt(np.square(bend).sum(axis=1).mean()))
+
+
 def head_range_deg(values: FloatArray) -> FloatArray:
     """Return the 95th minus the 5th percentile of pitch, yaw and roll (3,)."""
     low, high = np.percentile(values[:, ROTATION].astype(np.float64), [5, 95], axis=0)
