@@ -29,6 +29,7 @@ from visavis.train.discriminator import (
     Discriminator,
     discriminator_loss,
     generator_loss,
+    is_heard,
     mismatched,
 )
 from visavis.train.loop import follow
@@ -218,7 +219,7 @@ def learn(plan: Plan, work: Distillation, data: MotionData) -> dict[str, float]:
     losses = {
         "path": torch.stack([group_losses(g, end, free, units).mean() for g in guesses]).mean()
     }
-    sure = free * window.facts["known"][:, None]
+    sure = free * window.facts["known"][:, None] * is_heard(window.facts["controls"])[..., None]
     losses["anchor"] = group_losses(guesses[0], window.true, sure, units)[list(MOUTH)].mean()
     total = losses["path"] + plan.anchor * losses["anchor"]
     if plan.adversarial > 0 and work.step >= plan.calm * plan.steps:
