@@ -40,7 +40,9 @@ class Source:
 def find_sources(
     paths: Iterable[str | Path], labels: str | Path | None = None, out: Path | None = None
 ) -> list[Source]:
-    """Return the videos and takes in ``paths``, files or folders, in order; none from ``out``.
+    """Return the videos and takes in ``paths``, files or folders, in order.
+
+    What lies in ``out`` are clips made before, no takes.
 
     A file given by itself is a person of its own; in a folder, each folder inside it is a person,
     and each file that lies in none. ``labels`` (JSON) says otherwise: a list of objects with
@@ -57,7 +59,7 @@ def find_sources(
     found = [
         _labelled(root, file, rules)
         for root, file in _files(paths)
-        if apart is None or apart not in file.parents
+        if apart not in file.parents or file.suffix.lower() in VIDEOS
     ]
     names = [s.name for s in found]
     twice = next((n for n in names if names.count(n) > 1), None)
