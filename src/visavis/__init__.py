@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from visavis.animator import Animator
     from visavis.api import Result, animate, frames, load, open_portrait
     from visavis.errors import InputError, NoFaceFound, OutputError, VisavisError
+    from visavis.motion.controls import Controls, Timeline
     from visavis.types import Audio, Frame, Motion, Phase, Portrait
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Animator",
     "Audio",
+    "Controls",
     "Frame",
     "InputError",
     "Motion",
@@ -30,6 +32,7 @@ __all__ = [
     "Phase",
     "Portrait",
     "Result",
+    "Timeline",
     "VisavisError",
     "animate",
     "frames",
@@ -48,6 +51,8 @@ _HOMES = {
     "NoFaceFound": "errors",
     "OutputError": "errors",
     "VisavisError": "errors",
+    "Controls": "motion.controls",
+    "Timeline": "motion.controls",
     "Audio": "types",
     "Frame": "types",
     "Motion": "types",

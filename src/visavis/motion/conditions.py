@@ -1,4 +1,4 @@
-"""What the denoiser is told beside the sound: one row of numbers per frame (motion/denoiser.py).
+"""What the denoiser is told beside the sound: one row of numbers per frame (train/motion_nets.py).
 
 ======  =========  ========================================================================
 slice   name       meaning
