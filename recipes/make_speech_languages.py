@@ -35,6 +35,9 @@ KOKORO_DURATIONS = "/encoder/Clip_output_0"
 HIBARI_DURATIONS = "/Clip_output_0"
 KOKORO_UNIT = 600
 KOKORO_RATE = 24_000
+KOKORO_SYMBOLS = (("tʃ", "ʧ"), ("dʒ", "ʤ"), ("ts", "ʦ"), ("dz", "ʣ"), ("tɕ", "ʨ"), ("dʑ", "ʥ"),
+                  ("g", "ɡ"), ("ä", "a"), ("ɫ", "l"), ("ʉ", "u"), ("ʏ", "y"), ("ɵ", "o"),
+                  ("ʐ", "ʒ"), ("-", ""), ("\u031e", ""), ("ᵝ", ""))  # fmt: skip
 LATE_S = {"kokoro": 0.055, "hibari": 0.055, "piper": 0.026, "espeak": 0.0}
 """How much earlier each source sounds than its own durations say (measured, see TRAINING.md)."""
 
@@ -188,9 +191,9 @@ def _ipa(text: str, language: str) -> str:
 
 
 def _kokoro_spelling(ipa: str) -> str:
-    for wide, narrow in (("tʃ", "ʧ"), ("dʒ", "ʤ"), ("ts", "ʦ"), ("dz", "ʣ"), ("tɕ", "ʨ"),
-                         ("dʑ", "ʥ"), ("g", "ɡ"), ("-", "")):  # fmt: skip
-        ipa = ipa.replace(wide, narrow)
+    """Return ``ipa`` in the symbols that Kokoro knows; it would leave out what it does not."""
+    for ours, known in KOKORO_SYMBOLS:
+        ipa = ipa.replace(ours, known)
     return ipa
 
 

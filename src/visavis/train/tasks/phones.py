@@ -249,6 +249,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", required=True, help="FOLDER or FOLDER=WEIGHT")
     parser.add_argument("--judge", type=Path, nargs="*", default=[], help="held out as a whole")
     parser.add_argument("--voices", type=Path, required=True, help="speech for babble")
+    parser.add_argument("--init", type=Path, help="last.pt of an earlier run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -263,9 +264,11 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
 class Training:
     """The network, its running average (what ships) and the optimiser."""
 
-    def __init__(self, steps: int, rate: float) -> None:
-        """Start afresh."""
+    def __init__(self, steps: int, rate: float, init: Path | None = None) -> None:
+        """Start afresh, or from the running average that an earlier run saved in ``init``."""
         self.network = PhoneNetwork()
+        if init is not None:
+            self.network.load_state_dict(torch.load(init, weights_only=True)["average"])
         self.average = PhoneNetwork().requires_grad_(False).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=0.02)
@@ -324,7 +327,7 @@ def train(args: argparse.Namespace) -> None:
     learn, known = split([corpus(spelling) for spelling in args.data])
     judged = {"speakers": known, **{f.name: load_corpus(f) for f in args.judge}}
     voices = load_unlabelled(args.voices)
-    training = Training(args.steps, args.rate)
+    training = Training(args.steps, args.rate, args.init)
     args.out.mkdir(parents=True, exist_ok=True)
     first = training.restore(args.out / "last.pt") if args.resume else 0
     weights = class_weights(learn)
