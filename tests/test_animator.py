@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denoiser import Denoiser
 from visavis.animator import Animator, MotionAnimator, Prepared, frame_count
-from visavis.api import load
+from visavis.api import load, parts
+from visavis.errors import InputError
+from visavis.motion.chunks import LIVE
 from visavis.motion.controls import Controls, Timeline
+from visavis.motion.diffused import DiffusedMotion
 from visavis.types import SAMPLE_RATE, Audio, Features, Frame, ImageArray, Motion, Phase, Portrait
 
 ROW = SAMPLE_RATE // 25
@@ -95,7 +99,10 @@ def toy(fps: int) -> tuple[MotionAnimator, Prepared]:
 
 
 Case = tuple[Animator, Prepared]
-CASES = ["toy-25", "toy-30", "toy-60", "toy-24", "toy-12", "toy-10", "packaged-25", "packaged-30"]
+CASES = [
+    *("toy-25", "toy-30", "toy-60", "toy-24", "toy-12", "toy-10"),
+    *("packaged-25", "packaged-30", "rules-25", "chunks-25", "live-30"),
+]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -103,7 +110,12 @@ def case(request: pytest.FixtureRequest, portrait: Portrait) -> Case:
     kind, fps = request.param.split("-")
     if kind == "toy":
         return toy(int(fps))
-    animator = load(fps=int(fps))
+    if kind in ("packaged", "rules"):
+        animator = load(fps=int(fps), motion_model="rules" if kind == "rules" else None)
+    else:
+        features, _, renderer = parts("rules")
+        plan = {"plan": LIVE} if kind == "live" else {}
+        animator = MotionAnimator(features, DiffusedMotion(Denoiser(), **plan), renderer, int(fps))
     return animator, animator.prepare(portrait, (64, 64))
 
 
@@ -200,3 +212,63 @@ def test_a_frame_comes_no_later_than_the_window_says(case: Case) -> None:
         heard = start + 80 - animator.window
         due = max(0, heard * animator.fps // SAMPLE_RATE + 1) if heard >= 0 else 0
         assert len(frames) >= due
+
+
+WISHES = Timeline(
+    (
+        (0.2, Controls(gaze=(0.0, 0.0), gain={"jawOpen": 0.5})),
+        (0.7, Controls(head=(0.0, 9.0, 0.0), gain={"jawOpen": 1.5})),
+        (0.9, Controls(Phase.LISTENING, freeze=frozenset({"brows"}))),
+    )
+)
+
+
+@settings(max_examples=4, deadline=None)
+@given(cuts=st.lists(st.integers(0, 20_000), max_size=8))
+def test_wishes_are_kept_by_time_and_not_by_cut(case: Case, cuts: list[int]) -> None:
+    animator, prepared = case
+    mine, theirs = sound(20_000), sound(20_000, 8)
+
+    def played(pieces: list[np.ndarray], others: list[np.ndarray]) -> list[Frame]:
+        state, frames = animator.start(prepared, 1), []
+        for i, (a, b) in enumerate(zip(pieces, others, strict=True)):
+            last = i == len(pieces) - 1
+            state, new = animator.step(state, Audio(a), WISHES, last, Audio(b))
+            state = replace(pickle.loads(pickle.dumps(replace(state, prepared=None))),
+                            prepared=state.prepared)  # fmt: skip
+            frames += new
+        return frames
+
+    at = sorted(cuts)
+    assert_same(played([mine], [theirs]), played(np.split(mine, at), np.split(theirs, at)))
+
+
+def listening() -> tuple[MotionAnimator, Prepared]:
+    features, _, _ = parts("rules")
+    animator = MotionAnimator(features, DiffusedMotion(Denoiser(), plan=LIVE), Plain())
+    return animator, animator.prepare(portrait_of_nobody())
+
+
+def test_the_other_person_is_heard() -> None:
+    animator, prepared = listening()
+    quiet = np.zeros(16_000, np.float32)
+
+    def heard(other: Audio | None) -> np.ndarray:
+        _, frames = animator.step(animator.start(prepared), Audio(quiet), final=True, other=other)
+        return np.concatenate([f.motion.coefficients for f in frames])
+
+    assert np.array_equal(heard(None), heard(Audio(quiet)))
+    assert not np.array_equal(heard(None), heard(Audio(sound(16_000, 5))))
+
+
+def test_the_other_person_may_fall_silent_but_not_come_in_late_or_short() -> None:
+    animator, prepared = listening()
+    piece, more = Audio(sound(4000)), Audio(sound(4000, 6))
+    state, _ = animator.step(animator.start(prepared), piece, other=more)
+    state, _ = animator.step(state, piece)
+    animator.step(state, Audio(sound(0)), final=True)
+    with pytest.raises(InputError, match="as many"):
+        animator.step(state, piece, other=Audio(sound(10)))
+    state, _ = animator.step(animator.start(prepared), piece)
+    with pytest.raises(InputError, match="first step"):
+        animator.step(state, piece, other=more)

@@ -11,7 +11,10 @@ import pytest
 import visavis
 from visavis import api
 from visavis.errors import InputError, NoFaceFound, OutputError, UnreadableMedia
+from visavis.motion.conditions import gaze_of
+from visavis.motion.controls import Controls, Timeline
 from visavis.motion.files import read_motion
+from visavis.motion.layout import INDEX, pack
 from visavis.types import Audio, Portrait
 
 SIZE = 128
@@ -137,6 +140,9 @@ def test_the_whole_photograph_keeps_its_aspect(
         ({"fps": 0}, "fps 0"),
         ({"fps": 25.0}, "fps 25.0"),
         ({"seed": -1}, "seed -1"),
+        ({"steps": 3}, "steps 3"),
+        ({"steps": 2, "motion_model": "rules"}, "steps 2.*rules"),
+        ({"motion_model": "magic"}, "diffused, rules"),
     ],
 )
 def test_impossible_options_are_refused_in_words(
@@ -241,3 +247,40 @@ def test_sound_without_a_rate_is_refused(portrait: Portrait, tmp_path: Path) -> 
     samples = np.zeros(16_000, np.float32)
     with pytest.raises(InputError, match="rate"):
         visavis.animate(portrait, samples, tmp_path / "a.mp4")  # type: ignore[arg-type]
+
+
+def moved(portrait: Portrait, sound: tuple[np.ndarray, int], **options: object) -> np.ndarray:
+    made = [f.motion for f in visavis.frames(portrait, sound, size=64, **options)]  # type: ignore[arg-type]
+    return np.concatenate([pack(m) for m in made])
+
+
+@pytest.mark.parametrize("model", [None, "rules"])
+def test_controls_and_timelines_reach_the_face(
+    portrait: Portrait, sound: tuple[np.ndarray, int], model: str | None
+) -> None:
+    jaw = INDEX["jawOpen"]
+    plain = moved(portrait, sound, motion_model=model)
+    wider = moved(portrait, sound, motion_model=model, controls=Controls(gain={"jawOpen": 1.5}))
+    assert np.allclose(wider[:, jaw], np.clip(1.5 * plain[:, jaw], 0, 1), atol=1e-5)
+    assert np.array_equal(np.delete(wider, jaw, 1), np.delete(plain, jaw, 1))
+    viewer = moved(portrait, sound, motion_model=model, controls=Controls(gaze=(0.0, 0.0)))
+    assert np.abs(gaze_of(viewer)).max() < 1.01
+    shut = Timeline(
+        ((0.0, Controls()), (0.48, Controls()), (0.5, Controls(freeze=frozenset({"mouth"}))))
+    )
+    later = moved(portrait, sound, motion_model=model, controls=shut)
+    assert later[:12, jaw].max() > 0.05
+    assert later[13:, jaw].max() == 0.0
+
+
+def test_a_listener_is_as_long_as_what_is_heard_and_the_video_sounds_of_it(
+    portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    out = tmp_path / "a.mp4"
+    result = visavis.animate(portrait, None, out, size=SIZE, other=sound)
+    assert result.frames == 26
+    with av.open(str(out)) as container:
+        assert len(container.streams.audio) == 1
+    short = (sound[0][:5000], 16_000)
+    assert visavis.animate(portrait, sound, out, size=SIZE, other=short).frames == 26
+    assert visavis.animate(portrait, short, out, size=SIZE, other=sound).frames == 8

@@ -16,6 +16,8 @@ import pytest
 from product import visavis
 from visavis import __version__
 from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
+from visavis.motion.files import read_motion
+from visavis.motion.layout import INDEX, pack
 
 
 @pytest.fixture
@@ -74,6 +76,16 @@ def test_quiet_is_quiet_and_the_pipe_holds_frames_only(tmp_path: Path, half_seco
         (["animate", "--demo", "-o", "no/out.mp4"], "does not exist"),
         (["animate", "--demo", "--face", "7"], "no face 7"),
         (["animate", "--demo", "--motion", "no.csv"], "no.csv"),
+        (["animate", "--demo", "--emotion", "hapy"], "happy"),
+        (["animate", "--demo", "--gaze", "1,2,3"], "viewer, away, free, or YAW,PITCH"),
+        (["animate", "--demo", "--blink-rate", "99"], "0 to 60"),
+        (["animate", "--demo", "--gain", "jawOpen"], "NAME=NUMBER"),
+        (["animate", "--demo", "--offset", "jaw=0.1"], "jawOpen"),
+        (["animate", "--demo", "--freeze", "nose"], "brows, lids, gaze, mouth, head"),
+        (["animate", "--demo", "--controls", "no.json"], "no.json"),
+        (["animate", "--demo", "--steps", "3"], "steps 3"),
+        (["animate", "--demo", "--motion-model", "magic"], "diffused, rules"),
+        (["animate", "--demo", "--listen-to", "no.wav"], "no.wav"),
         (["animate", str(DEMO_SPEECH), str(DEMO_SPEECH)], "FLAC"),
         (["inspect", str(DEMO_SPEECH)], "FLAC"),
     ],
@@ -89,6 +101,32 @@ def test_errors_are_one_line_with_exit_code_1(
     assert lines[0].startswith("visavis: error: ")
     assert needle in lines[0]
     assert left(tmp_path) == []
+
+
+def test_controls_come_as_options_and_from_a_file(tmp_path: Path, half_second: Path) -> None:
+    keys = tmp_path / "in" / "keys.csv"
+    keys.write_text("time,gaze,hold.jawOpen\n0,viewer,\n0.2,,0.125\n")
+    words = (str(DEMO_PORTRAIT), str(half_second), "-o", "out.mp4", "--size", "64")
+    asked = ("--controls", str(keys), "--phase", "speaking", "--head", "-4,9,0", "--energy", "1.2")
+    named = (
+        "--freeze",
+        "brows",
+        "--freeze",
+        "lids",
+        "--gain",
+        "mouthPucker=0",
+        "--gain",
+        "headX=0",
+    )
+    curves = ("--motion-out", "m.npz", "--motion-model", "rules", "-q")
+    run = visavis("animate", *words, *asked, *named, *curves, folder=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    values = pack(read_motion(tmp_path / "m.npz"))
+    columns = [INDEX[n] for n in ("browInnerUp", "eyeBlinkLeft", "mouthPucker", "headX")]
+    assert not values[:, columns].any()
+    assert (values[5:, INDEX["jawOpen"]] == 0.125).all()
+    assert 4.0 < values[:, INDEX["headYaw"]].mean() < 14.0
+    assert left(tmp_path) == ["m.npz", "out.mp4"]
 
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from visavis.diffusion.guidance import guide
 from visavis.diffusion.samplers import sample_consistency, sample_ddim, spaced_times
 from visavis.diffusion.schedule import CosineSchedule
 from visavis.errors import InputError
-from visavis.motion import blinks, conditions, contact
+from visavis.motion import blinks, conditions, contact, seams
 from visavis.motion.chunks import ChunkPlan
 from visavis.motion.coarticulation import silence
 from visavis.motion.conditions import ROWS_PER_FRAME
@@ -106,8 +106,9 @@ class DiffusedState:
     """One session.
 
     ``rows`` and ``other`` (r, 45) evidence from the oldest context frame on; ``context`` (k, 58)
-    past motion and ``controls`` (k, 25) what it was asked; the clock of the blinks; ``received``
-    rows in all; the frame and the chunk to come. Bounded, and free to be copied and pickled.
+    past motion and ``controls`` (k, 25) what it was asked; ``foreseen`` (0 or 1, 58) what the last
+    chunk made of the frame to come; the clock of the blinks; ``received`` rows in all; the frame
+    and the chunk to come. Bounded, and free to be copied and pickled.
     """
 
     seed: int
@@ -116,6 +117,7 @@ class DiffusedState:
     other: FloatArray = field(default_factory=lambda: silence(0))
     context: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE), np.float32))
     controls: FloatArray = field(default_factory=lambda: np.zeros((0, conditions.SIZE), np.float32))
+    foreseen: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE), np.float32))
     received: int = 0
     frame: int = 0
     chunk: int = 0
@@ -206,7 +208,8 @@ class DiffusedMotion:
             "controls": rows,
         }
         fixed = held(asked)
-        made = limited(self._sampled(state, inputs, fixed)[new] * self._std + self._mean)
+        sampled = self._sampled(state, inputs, fixed)[past:] * self._std + self._mean
+        made = limited(seams.joined(sampled[:length], state.foreseen))
         made = contact.made(made, _filled(state.rows, window), new)
         fixed = fixed[:length]
         made = np.where(np.isnan(fixed), made, fixed)
@@ -220,6 +223,7 @@ class DiffusedMotion:
             other=state.other[gone:],
             context=context,
             controls=rows[new.stop - len(context) : new.stop],
+            foreseen=sampled[length : length + 1],
             frame=state.frame + length,
             chunk=state.chunk + 1,
         )
