@@ -11,7 +11,7 @@ import pytest
 import visavis
 from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, Tick
 from visavis.data.clip import read_clip
-from visavis.data.prepare import prepare, sampled
+from visavis.data.prepare import _between, prepare, sampled
 from visavis.data.report import Report, table
 from visavis.errors import InputError, OutputError
 from visavis.motion.files import read_motion
@@ -114,3 +114,13 @@ def test_sampling_keeps_a_blink_and_undoes_lateness() -> None:
     late = sampled(values, seconds, 0.0, 0.12, 40)
     assert late[:, 53] == pytest.approx(np.sin((np.arange(40) / 25 + 0.12) * 3), abs=2e-3)
     assert plain[:, :52].min() >= 0
+
+
+@pytest.mark.parametrize("start_s", [-0.5, 0.25, 0.9, 3.0])
+def test_where_there_is_no_sound_there_is_silence(start_s: float) -> None:
+    sound = np.full(SAMPLE_RATE, 16_384, np.int16)
+    piece = _between(sound, start_s, start_s + 0.7)
+    at = start_s + np.arange(len(piece)) / SAMPLE_RATE
+    assert (len(piece), piece.dtype) == (round(0.7 * SAMPLE_RATE), np.float32)
+    inside = (at >= -1e-9) & (at < 1 - 1e-9)
+    assert piece == pytest.approx(np.where(inside, 0.5, 0.0), abs=1e-4)

@@ -311,7 +311,8 @@ def _between(sound: FloatArray, start_s: float, end_s: float) -> FloatArray:
         return NOTHING
     start, count = round(start_s * SAMPLE_RATE), round((end_s - start_s) * SAMPLE_RATE)
     piece = sound[max(0, start) : max(0, start + count)].astype(np.float32) / 32_767
-    return np.pad(piece, (max(0, -start), 0))[:count].astype(np.float32)
+    before = min(max(0, -start), count)
+    return np.pad(piece[: count - before], (before, count - before))[:count]
 
 
 def sampled(
