@@ -27,6 +27,7 @@ from visavis.motion.ambient import EYE_RANGE_DEG
 from visavis.motion.coarticulation import silence
 from visavis.motion.controls import EMOTIONS
 from visavis.motion.layout import COEFFICIENTS, INDEX, ROTATION, SIZE, mirrored
+from visavis.nn.session import Network
 from visavis.train.speech_data import disturb, load_unlabelled
 from visavis.types import FloatArray, Phase
 
@@ -58,10 +59,15 @@ class Item:
     other: FloatArray
 
 
-def hear(clips: Path, voices: Path | None, out: Path, takes: int) -> None:
-    """Write the features of every clip of folder ``clips`` to folder ``out``."""
+def hear(
+    clips: Path, voices: Path | None, out: Path, takes: int, phones: Path | None = None
+) -> None:
+    """Write the features of every clip of folder ``clips`` to folder ``out``.
+
+    ``phones`` is a phone network to hear with, by default the packaged one.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    recognizer = PhoneRecognizer()
+    recognizer = PhoneRecognizer(Network(str(phones)) if phones else None)
     babblers = load_unlabelled(voices)[:60] if voices else []
     for number, path in enumerate(sorted(clips.glob("*.npz"))):
         if (out / path.name).exists():
@@ -291,9 +297,10 @@ def main() -> None:
     parser.add_argument("--voices", type=Path, help="speech for babble")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--takes", type=int, default=2)
+    parser.add_argument("--phones", type=Path, help="a phone network (ONNX) to hear with")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    hear(args.clips, args.voices, args.out, args.takes)
+    hear(args.clips, args.voices, args.out, args.takes, args.phones)
 
 
 if __name__ == "__main__":
