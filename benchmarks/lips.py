@@ -37,7 +37,8 @@ MAY_CLOSE = ("P", "B", "M", "SIL", NEARLY)
 OPEN_VOWELS = ("AA", "AE", "AO", "AY", "AW")
 APERTURE = {"AA": 1, "AE": 1, "AO": 0.9, "AW": 0.9, "AY": 0.9, "AH": 0.7, "EH": 0.8, "EY": 0.7,
             "OW": 0.6, "OY": 0.7, "ER": 0.5, "IH": 0.5, "IY": 0.4, "UH": 0.4, "UW": 0.3, "HH": 0.5,
-            "SIL": 0, "P": 0, "B": 0, "M": 0, "F": 0.1, "V": 0.1, "W": 0.2, NEARLY: 0.1}  # fmt: skip
+            "SIL": 0, "P": 0, "B": 0, "M": 0, "F": 0.1, "V": 0.1, "W": 0.2,
+            NEARLY: 0.1}  # fmt: skip
 
 Counts = dict[str, list[Any]]
 

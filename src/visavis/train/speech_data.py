@@ -144,6 +144,19 @@ def tones(samples: int, rng: np.random.Generator) -> FloatArray:
     return _unit(out)
 
 
+def hum(samples: int, rng: np.random.Generator) -> FloatArray:
+    """Return a low tone with some harmonics, at unit level, that starts and stops at once."""
+    t = np.arange(samples) / SAMPLE_RATE
+    out = np.sin(2 * np.pi * (pitch := rng.uniform(45, 400)) * t)
+    for k in range(2, 2 + int(rng.integers(0, 6))):
+        out += rng.uniform(0, 0.6) / k * np.sin(2 * np.pi * k * pitch * t + rng.uniform(0, 6.28))
+    begin, end = np.sort(rng.integers(0, samples, 2))
+    if rng.random() < 0.7:
+        out[:begin] = 0.0
+        out[max(end, begin + samples // 8) :] = 0.0
+    return _unit(out)
+
+
 def babble(samples: int, voices: list[FloatArray], rng: np.random.Generator) -> FloatArray:
     """Return several people speaking at once, at unit level."""
     out = np.zeros(samples)

@@ -28,6 +28,7 @@ from visavis.train.speech_data import (
     coloured_noise,
     crop,
     disturb,
+    hum,
     is_held_out,
     load_corpus,
     load_unlabelled,
@@ -149,11 +150,12 @@ def batch(
 
 
 def no_speech(samples: int, rng: np.random.Generator) -> FloatArray:
-    """Return music, noise or nothing."""
+    """Return music, hum, noise or nothing."""
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.1:
         return np.zeros(samples, np.float32)
-    return 0.1 * (tones(samples, rng) if kind < 0.6 else coloured_noise(samples, rng))
+    make = tones if kind < 0.4 else hum if kind < 0.65 else coloured_noise
+    return 0.1 * make(samples, rng)
 
 
 def class_weights(clips: list[Clip]) -> Tensor:
