@@ -81,8 +81,8 @@ def test_a_killed_run_goes_on_exactly(features: Path, tmp_path: Path) -> None:
     data = motion.MotionData(features)
     cut.out.mkdir()
     teacher = motion.begin(cut, data)
-    for _ in range(2):
-        motion.learn(cut, teacher, data)
+    for draw, _ in zip(motion.drawn(cut, data, 0), range(2), strict=False):
+        motion.learn(cut, teacher, draw)
     motion.save(cut, teacher, {})  # and then the process dies
     motion.run(replace(cut, resume=True))
     a, b = (torch.load(p.out / "state.pt", weights_only=True) for p in (whole, cut))

@@ -12,6 +12,7 @@ import copy
 import json
 import logging
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,7 @@ class Plan:
     save_every: int = 250
     average: float = 0.999
     device: str = "cpu"
+    workers: int = 0
     adaptive: bool = True
     resume: bool = False
     start: Path | None = None
@@ -249,17 +251,43 @@ def rate_at(plan: Plan, step: int) -> float:
     return plan.rate * min(1.0, (step + 1) / 200) * fall
 
 
-def learn(plan: Plan, teacher: Teacher, data: MotionData) -> Tensor:
+class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """What every step of a plan learns from: a function of the seed and the step alone.
+
+    So any number of worker processes makes the same run, and a killed one goes on exactly.
+    """
+
+    def __init__(self, plan: Plan, data: MotionData) -> None:
+        """Draw from ``data`` as ``plan`` says."""
+        self._plan = plan
+        self._data = data
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        """Return a batch of windows (see ``MotionData.batch``), with given, level and time."""
+        plan, rng = self._plan, np.random.default_rng([self._plan.seed, step])
+        frames = draw_length(rng, step / plan.steps, plan.fixed)
+        count = max(8, plan.batch * 64 // max(frames, 24))
+        batch = self._data.batch(rng, count, frames)
+        masks = draw_masks(rng, count, frames)
+        time = torch.from_numpy(draw_times(rng, count))[:, None, None]
+        return {**batch, "given": masks.given, "level": masks.level, "time": time}
+
+
+def drawn(plan: Plan, data: MotionData, first: int) -> Iterable[dict[str, Tensor]]:
+    """Yield the draws of the steps from ``first`` on, made by ``plan.workers`` processes."""
+    loader: Iterable[dict[str, Tensor]] = torch.utils.data.DataLoader(
+        Draws(plan, data), batch_size=None, sampler=range(first, plan.steps),
+        num_workers=plan.workers, pin_memory=plan.device != "cpu",
+    )  # fmt: skip
+    return loader
+
+
+def learn(plan: Plan, teacher: Teacher, draw: dict[str, Tensor]) -> Tensor:
     """Make one step; return the groups' losses (groups,)."""
-    rng = np.random.default_rng([plan.seed, teacher.step])
     torch.manual_seed(plan.seed * 1_000_003 + teacher.step)
-    frames = draw_length(rng, teacher.step / plan.steps, plan.fixed)
-    count = max(8, plan.batch * 64 // max(frames, 24))
-    batch = {k: v.to(plan.device) for k, v in data.batch(rng, count, frames).items()}
+    batch = {k: v.to(plan.device, non_blocking=True) for k, v in draw.items()}
+    masks, time = Masks(batch["given"], batch["level"]), batch["time"]
     clean = (batch["motion"] - teacher.mean) / teacher.std
-    drawn = draw_masks(rng, count, frames)
-    masks = Masks(drawn.given.to(plan.device), drawn.level.to(plan.device))
-    time = torch.from_numpy(draw_times(rng, count)).to(clean)[:, None, None]
     motion, level = noisy(clean, batch["known"], masks, time, torch.randn_like(clean))
     with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
         guess = teacher.net(motion, level, batch["speech"], batch["other"], batch["controls"])
@@ -328,8 +356,8 @@ def run(plan: Plan) -> None:
     data, judged = MotionData(plan.data), MotionData(plan.data, "validation")
     teacher = begin(plan, data)
     total = torch.zeros(len(GROUPS))
-    while teacher.step < plan.steps:
-        total += learn(plan, teacher, data).cpu()
+    for draw in drawn(plan, data, teacher.step):
+        total += learn(plan, teacher, draw).cpu()
         if teacher.step % plan.save_every == 0 or teacher.step == plan.steps:
             found = validate(teacher.average, teacher, judged, plan.device)
             mean = {f"train_{k}": round(float(v) / plan.save_every, 4)
@@ -344,7 +372,7 @@ def arguments() -> Plan:
     parser.add_argument("--data", type=Path, required=True, help="made by train.motion_data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
-    for name, value in (("steps", 6000), ("batch", 48), ("seed", 0)):
+    for name, value in (("steps", 6000), ("batch", 48), ("seed", 0), ("workers", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--fixed", type=float, default=0.3)
