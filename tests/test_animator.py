@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from denoiser import Denoiser
 from visavis.animator import Animator, MotionAnimator, Prepared, frame_count
-from visavis.api import load, parts
+from visavis.api import load
+from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError
 from visavis.motion.chunks import LIVE
 from visavis.motion.controls import Controls, Timeline
 from visavis.motion.diffused import DiffusedMotion
+from visavis.motion.layout import pack
+from visavis.motion.rules import RuleMotion
 from visavis.types import SAMPLE_RATE, Audio, Features, Frame, ImageArray, Motion, Phase, Portrait
 
 ROW = SAMPLE_RATE // 25
@@ -76,15 +79,14 @@ class Jaw:
 
 
 class Plain:
-    """A picture of one colour: the jaw."""
+    """A picture that shows every number of the motion."""
 
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> tuple[int, int]:
         return size
 
     def draw(self, appearance: tuple[int, int], motion: Motion) -> ImageArray:
         width, height = appearance
-        level = np.clip(motion.coefficients[0, 24] * 255, 0, 255)
-        return np.full((height, width, 3), level, np.uint8)
+        return np.resize(pack(motion).view(np.uint8), (height, width, 3))
 
 
 def portrait_of_nobody() -> Portrait:
@@ -103,6 +105,11 @@ CASES = [
     *("toy-25", "toy-30", "toy-60", "toy-24", "toy-12", "toy-10"),
     *("packaged-25", "packaged-30", "rules-25", "chunks-25", "live-30"),
 ]
+MOTIONS = {
+    "rules": RuleMotion(),
+    "chunks": DiffusedMotion(Denoiser()),
+    "live": DiffusedMotion(Denoiser(), plan=LIVE),
+}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -110,12 +117,10 @@ def case(request: pytest.FixtureRequest, portrait: Portrait) -> Case:
     kind, fps = request.param.split("-")
     if kind == "toy":
         return toy(int(fps))
-    if kind in ("packaged", "rules"):
-        animator = load(fps=int(fps), motion_model="rules" if kind == "rules" else None)
-    else:
-        features, _, renderer = parts("rules")
-        plan = {"plan": LIVE} if kind == "live" else {}
-        animator = MotionAnimator(features, DiffusedMotion(Denoiser(), **plan), renderer, int(fps))
+    if kind in MOTIONS:
+        animator = MotionAnimator(PhoneRecognizer(), MOTIONS[kind], Plain(), int(fps))
+        return animator, animator.prepare(portrait_of_nobody())
+    animator = load(fps=int(fps))
     return animator, animator.prepare(portrait, (64, 64))
 
 
@@ -244,8 +249,7 @@ def test_wishes_are_kept_by_time_and_not_by_cut(case: Case, cuts: list[int]) -> 
 
 
 def listening() -> tuple[MotionAnimator, Prepared]:
-    features, _, _ = parts("rules")
-    animator = MotionAnimator(features, DiffusedMotion(Denoiser(), plan=LIVE), Plain())
+    animator = MotionAnimator(PhoneRecognizer(), MOTIONS["live"], Plain())
     return animator, animator.prepare(portrait_of_nobody())
 
 

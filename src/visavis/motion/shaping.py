@@ -80,7 +80,8 @@ def shaped(values: FloatArray, controls: Sequence[Controls], done: FloatArray) -
     for wish, frames in groupby(range(len(controls)), key=controls.__getitem__):
         index = list(frames)
         out[index] = _shaped(out[index], wish, done[index])
-    return np.where(np.isnan(fixed), out, fixed).astype(np.float32)
+    out = np.where(np.isnan(fixed), out, fixed) + 0.0  # -0, which sums make or not, becomes 0
+    return out.astype(np.float32)
 
 
 def _shaped(values: FloatArray, wish: Controls, done: FloatArray) -> FloatArray:
