@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visavis.diffusion.guidance import guide
-from visavis.diffusion.samplers import ddim_step, sample_consistency, sample_ddim, spaced_times
+from visavis.diffusion.samplers import (
+    cosine_times,
+    ddim_step,
+    sample_consistency,
+    sample_ddim,
+    sample_multistep,
+    spaced_times,
+)
 from visavis.diffusion.schedule import CosineSchedule
 
 SCHEDULE = CosineSchedule()
@@ -32,12 +39,24 @@ def test_times_run_from_one_to_zero(steps: int) -> None:
     np.testing.assert_allclose(np.diff(times), -1 / steps)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+def test_cosine_times_are_dense_at_both_ends(steps: int) -> None:
+    times = cosine_times(steps)
+    assert (len(times), times[0], times[-1]) == (steps + 1, 1.0, 0.0)
+    gaps = -np.diff(times)
+    assert (gaps > 0).all()
+    np.testing.assert_allclose(gaps, gaps[::-1], atol=1e-12)
+    assert gaps.argmax() == pytest.approx((steps - 1) / 2, abs=0.5)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [1, 3, 20])
 def test_an_oracle_is_believed(eta: float, steps: int) -> None:
     wanted, noises = noise(1, 4, 5), noise(2, steps, 4, 5)
     times = spaced_times(steps)
     found = sample_ddim(lambda x, t: wanted, noise(0, 4, 5), times, SCHEDULE, eta, noises)
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    found = sample_multistep(lambda x, t: wanted, noise(0, 4, 5), times, SCHEDULE)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     found = sample_consistency(lambda x, t: wanted, noises, times, SCHEDULE)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
@@ -63,6 +82,17 @@ def test_more_steps_come_nearer_to_the_exact_path() -> None:
     assert errors[-1] < 0.01
 
 
+@pytest.mark.parametrize("steps", [10, 20, 40])
+def test_two_guesses_are_better_than_one(steps: int) -> None:
+    start, times = noise(5, 100), cosine_times(steps)
+    exact = MEAN + SPREAD * start
+    one, two = (
+        np.abs(sample(posterior_mean, start, times, SCHEDULE) - exact).max()
+        for sample in (sample_ddim, sample_multistep)
+    )
+    assert two < 0.4 * one
+
+
 def test_consistency_of_an_exact_flow_map_gives_the_gaussian() -> None:
     def flow(x, t):  # where the path through x at t ends
         a, s = SCHEDULE.alpha(t), SCHEDULE.sigma(t)
@@ -79,9 +109,12 @@ def test_an_entry_that_stays_in_time_keeps_its_value(c: float, eta: float) -> No
     known = np.arange(6).reshape(2, 3) % 2 == 0
     start = noise(7, 2, 3)
     times = [np.where(known, c, t) for t in spaced_times(4)]
-    found = sample_ddim(posterior_mean, start, times, SCHEDULE, eta, noise(8, 4, 2, 3))
-    np.testing.assert_array_equal(found[known], start[known])
-    assert (found[~known] != start[~known]).all()
+    for found in (
+        sample_ddim(posterior_mean, start, times, SCHEDULE, eta, noise(8, 4, 2, 3)),
+        sample_multistep(posterior_mean, start, times, SCHEDULE),
+    ):
+        np.testing.assert_array_equal(found[known], start[known])
+        assert (found[~known] != start[~known]).all()
 
 
 @given(st.floats(0.05, 1.0), st.floats(0.0, 0.95), st.integers(0, 99))

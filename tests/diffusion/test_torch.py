@@ -5,7 +5,12 @@ import pytest
 
 from visavis.diffusion.consistency import consistency_target, pseudo_huber, skip_times
 from visavis.diffusion.guidance import guide
-from visavis.diffusion.samplers import sample_consistency, sample_ddim, spaced_times
+from visavis.diffusion.samplers import (
+    sample_consistency,
+    sample_ddim,
+    sample_multistep,
+    spaced_times,
+)
 from visavis.diffusion.schedule import CosineSchedule
 
 torch = pytest.importorskip("torch")
@@ -66,6 +71,15 @@ def test_ddim_with_a_time_for_each_entry() -> None:
         return sample_ddim(denoise, x, [t, 0.5 * t, 0.0 * t], SCHEDULE)
 
     same(sample, X0, TIME, atol=5e-6)
+
+
+def test_multistep() -> None:
+    same(lambda x: sample_multistep(denoise, x, spaced_times(5), SCHEDULE), X0.astype(float))
+
+    def sample(x, t):
+        return sample_multistep(denoise, x, [t, 0.5 * t, 0.2 * t, 0.0 * t], SCHEDULE)
+
+    same(sample, X0.astype(float), TIME.astype(float))
 
 
 def test_consistency() -> None:

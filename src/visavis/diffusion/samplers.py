@@ -7,6 +7,7 @@ how known entries (past frames, imposed values) pass through ``sample_ddim`` unt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -18,6 +19,11 @@ Denoise = Callable[[Array, Time], Array]
 def spaced_times(steps: int) -> tuple[float, ...]:
     """Return ``steps`` + 1 evenly spaced times, 1 first and 0 last; ``steps`` >= 1."""
     return tuple((steps - i) / steps for i in range(steps + 1))
+
+
+def cosine_times(steps: int) -> tuple[float, ...]:
+    """Return ``steps`` + 1 times from 1 to 0, dense at both ends, where the path bends most."""
+    return tuple(0.5 + 0.5 * math.cos(math.pi * i / steps) for i in range(steps)) + (0.0,)
 
 
 def ddim_step(
@@ -62,6 +68,34 @@ def sample_ddim(
     for (t, s), noise in zip(pairwise(times), each, strict=True):
         x = ddim_step(x, denoise(x, t), t, s, schedule, eta, noise)
     return x
+
+
+def sample_multistep(
+    denoise: Denoise, x: Array, times: Sequence[Time], schedule: CosineSchedule
+) -> Array:
+    """Return what ``sample_ddim`` does with eta 0, more exactly for the same number of calls.
+
+    DPM-Solver++(2M) of Lu et al. (2022): DDIM steps with ``extrapolated`` guesses.
+    """
+    guess = denoise(x, times[0])
+    x = ddim_step(x, guess, times[0], times[1], schedule)
+    for r, t, s in zip(times, times[1:], times[2:], strict=False):
+        before, guess = guess, denoise(x, t)
+        x = ddim_step(x, extrapolated(guess, before, (r, t, s), schedule), t, s, schedule)
+    return x
+
+
+def extrapolated(
+    x0: Array, before: Array, times: tuple[Time, Time, Time], schedule: CosineSchedule
+) -> Array:
+    """Return the clean guess as it will be halfway through the step between the last two times.
+
+    ``before`` was guessed at the first of ``times``, ``x0`` at the second. Straight on in the
+    logarithm of signal to noise; a step to time 0, where that has no end, takes ``x0`` as it is.
+    """
+    r, t, s = (0.5 * unary("log", schedule.snr(time)) for time in times)
+    share = (times[2] > 0) * 0.5 * (s - t) / at_least(t - r, 1e-6)
+    return x0 + share * (x0 - before)
 
 
 def sample_consistency(
