@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from visavis.data.people import split_of  # noqa: E402
-from visavis.diffusion.samplers import sample_ddim, spaced_times  # noqa: E402
+from visavis.diffusion.samplers import cosine_times, sample_multistep  # noqa: E402
 from visavis.motion.coarticulation import silence  # noqa: E402
 from visavis.train.motion_data import MotionData  # noqa: E402
 from visavis.train.motion_nets import INPUTS, PRESETS, WIDTHS, Denoiser  # noqa: E402
@@ -99,9 +99,9 @@ def test_a_killed_run_goes_on_exactly(plan: task.Plan, tmp_path: Path) -> None:
 def test_the_path_is_the_teachers_own_sampling(plan: task.Plan) -> None:
     work, window, points, noise = drawn(plan)
     stops, end = task.walk(plan, work, window, points, noise)
-    times = [window.at(torch.tensor(t)) for t in spaced_times(4)]
+    times = [window.at(torch.tensor(t)) for t in cosine_times(4)]
     teach = task.speaker(work.teacher, window.facts)
-    torch.testing.assert_close(end, sample_ddim(teach, stops[0][0], times, task.SCHEDULE))
+    torch.testing.assert_close(end, sample_multistep(teach, stops[0][0], times, task.SCHEDULE))
     assert torch.equal(stops[0][0][window.free], noise[window.free])
 
 
@@ -164,11 +164,14 @@ def test_one_call_of_the_student_comes_to_say_what_the_path_says(plan: task.Plan
     data, work = MotionData(plan.data), task.begin(plan)
     judged, units = MotionData(plan.data, "validation"), (work.mean, work.std, task.lip_rows())
     exam = task.set_exam(work.teacher, judged, units, (1.0, 1.0), 4)
-    say = task.speaker(work.student, exam.facts)
+    say, teach = (task.speaker(net, exam.facts) for net in (work.student, work.teacher))
+    times = [torch.full_like(exam.noise, t) for t in cosine_times(10)]
+    with torch.no_grad():
+        end = sample_multistep(teach, exam.noise, times, task.SCHEDULE)
 
     def off() -> float:
         with torch.no_grad():
-            return float((say(exam.noise, torch.ones_like(exam.noise)) - exam.few).abs().mean())
+            return float((say(exam.noise, torch.ones_like(exam.noise)) - end).abs().mean())
 
     before = off()
     for _ in range(plan.steps):

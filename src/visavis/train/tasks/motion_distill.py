@@ -1,7 +1,7 @@
 """Distil the motion teacher to one call: ``visavis train motion_distill``.
 
 Consistency distillation (Song et al. 2023; Luo et al. 2023) of the teacher with its guidance
-folded in. From a noisy window the teacher makes ``reach`` guided DDIM steps of a grid of ``grid``;
+folded in. From a noisy window the teacher makes ``reach`` guided steps of a grid of ``grid``;
 where it stops, the slow copy of the student says where the path ends, and from all points on the
 way the student is to say the same. With ``reach`` 1 that is LCM's skipping step; with ``reach``
 equal to ``grid`` the teacher walks to the end itself. Beside it: the mouth of recorded speech
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from visavis.diffusion.consistency import consistent
-from visavis.diffusion.samplers import ddim_step
+from visavis.diffusion.samplers import ddim_step, extrapolated
 from visavis.train.discriminator import (
     Discriminator,
     discriminator_loss,
@@ -186,20 +186,31 @@ def completed(slow: nn.Module, true: Tensor, known: Tensor, facts: Facts) -> Ten
     return torch.where(held, true, made)
 
 
+def time_of(points: Tensor, grid: int) -> Tensor:
+    """Return the times (b, 1, 1) of ``points`` (b,) of the grid, as ``cosine_times`` has them."""
+    return (0.5 - 0.5 * torch.cos(torch.pi * points / grid))[:, None, None]
+
+
 @torch.no_grad()
 def walk(
     plan: Plan, work: Distillation, window: Window, points: Tensor, noise: Tensor
 ) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """Return the stops (motion, level) of the teacher's path, and where it ends (b, n, 58)."""
+    """Return the stops (motion, level) of the teacher's path, and where it ends (b, n, 58).
+
+    Steps are those of ``sample_multistep``.
+    """
     teach = guided(work.teacher, window.facts, (plan.speech, plan.wishes))
-    level = window.at((points / plan.grid)[:, None, None])
+    level = window.at(time_of(points, plan.grid))
     motion = SCHEDULE.add_noise(window.clean, noise, level)
     motion = torch.where(window.free & (points == plan.grid)[:, None, None], noise, motion)
-    stops = [(motion, level)]
+    stops, before, last = [(motion, level)], None, level
     for i in range(1, plan.reach + 1):
-        earlier = window.at(((points - i).clip(0) / plan.grid)[:, None, None])
-        motion = ddim_step(motion, teach(motion, level), level, earlier, SCHEDULE)
-        level = earlier
+        earlier = window.at(time_of((points - i).clip(0), plan.grid))
+        guess = clean = teach(motion, level)
+        if before is not None:
+            clean = extrapolated(guess, before, (last, level, earlier), SCHEDULE)
+        motion = ddim_step(motion, clean, level, earlier, SCHEDULE)
+        before, last, level = guess, level, earlier
         stops.append((motion, level))
     if plan.reach >= plan.grid:
         return stops[:-1], motion
