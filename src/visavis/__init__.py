@@ -12,8 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from visavis.animator import Animator
-    from visavis.api import Result, animate, frames, load, open_portrait
+    from visavis.api import animate, frames, load, open_portrait
     from visavis.errors import InputError, NoFaceFound, OutputError, VisavisError
     from visavis.motion.controls import Controls, Timeline
     from visavis.types import Audio, Frame, Motion, Phase, Portrait
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Animator",
     "Audio",
     "Controls",
     "Frame",
@@ -31,7 +29,6 @@ __all__ = [
     "OutputError",
     "Phase",
     "Portrait",
-    "Result",
     "Timeline",
     "VisavisError",
     "animate",
@@ -41,8 +38,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Animator": "animator",
-    "Result": "api",
     "animate": "api",
     "frames": "api",
     "load": "api",
