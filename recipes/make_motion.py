@@ -1,6 +1,6 @@
 """Make the clips that the motion model learns from, beside those of real people.
 
-    visavis prepare ../shared/data/talking -o CLIPS          # real talking people first
+    python recipes/prepare_shared.py ../shared/data CLIPS    # real talking people first
     python recipes/make_motion.py --corpora ALIGNED TTS --voices LIBRISPEECH --out CLIPS
 
 adds spoken clips (articulatory mouths on recordings with known phones, upper faces and heads lent

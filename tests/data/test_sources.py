@@ -70,7 +70,18 @@ def test_no_video_is_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [{"match": "("}, {"person": "x"}, {"match": "x", "persona": "x"}, "text", 7]
+    "rule",
+    [
+        {"match": "("},
+        {"person": "x"},
+        {"match": "x", "persona": "x"},
+        {"match": "x", "person": 5},
+        {"match": "x", "emotion": "happy", "intensity": "strong"},
+        {"match": "x", "emotion": "happy", "intensity": 1.5},
+        {"match": "x", "is_heard": "no"},
+        "text",
+        7,
+    ],
 )
 def test_bad_labels_are_refused(folder: Path, rule: object) -> None:
     with pytest.raises(UnreadableMedia, match="no labels"):
@@ -80,6 +91,22 @@ def test_bad_labels_are_refused(folder: Path, rule: object) -> None:
 def test_an_unknown_emotion_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="emotions are neutral"):
         find_sources([folder], labels(folder, {"match": "Anna", "emotion": "grumpy"}))
+
+
+def test_a_group_that_is_not_there_is_said(folder: Path) -> None:
+    with pytest.raises(InputError, match="refer to a group"):
+        find_sources([folder], labels(folder, {"match": "(?i)anna", "person": "\\5"}))
+
+
+def test_an_emotion_without_intensity_is_whole(folder: Path) -> None:
+    found = find_sources([folder], labels(folder, {"match": "Anna", "emotion": "happy"}))
+    assert {s.person: s.intensity for s in found} == {"Anna": 1.0, "Ben": 0.0, "carl": 0.0}
+
+
+def test_links_to_nowhere_and_folders_are_no_videos(folder: Path) -> None:
+    (folder / "gone.mp4").symlink_to(folder / "nowhere.mp4")
+    (folder / "dir.mp4").mkdir()
+    assert len(find_sources([folder])) == 4
 
 
 def test_the_shared_labels_know_every_emotion(tmp_path: Path) -> None:

@@ -67,6 +67,9 @@ def test_motion_files_are_takes(tmp_path: Path) -> None:
 def test_what_is_no_take_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="JawOpen"):
         read_take(write_take(tmp_path / "a.npz", drop="JawOpen"))
+    np.savez(tmp_path / "c.npz", values=np.zeros(5), names=LIVE_LINK_NAMES, timecode=["x"])
+    with pytest.raises(UnreadableMedia):
+        read_take(tmp_path / "c.npz")
     (tmp_path / "b.npz").write_bytes(b"no archive at all")
     with pytest.raises(UnreadableMedia):
         read_take(tmp_path / "b.npz")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from visavis.motion.filters import clamp, resample, smooth, start_resample, step_resample
+from visavis.motion.filters import resample, start_resample, step_resample
 from visavis.motion.layout import pack, unpack
 from visavis.types import Motion
 
@@ -39,19 +39,3 @@ def test_double_rate_halves_the_steps() -> None:
     motion = unpack(np.linspace(0, 1, 11)[:, None] * np.ones((1, 58)), 25)
     made = pack(resample(motion, 50))[:21, 0]
     assert np.allclose(made, np.linspace(0, 1, 21), atol=1e-6)
-
-
-def test_smooth_keeps_constants_and_length() -> None:
-    motion = unpack(np.full((30, 58), 0.4), 25)
-    assert np.allclose(pack(smooth(motion, 0.1)), 0.4, atol=1e-6)
-    rough = some_motion(60)
-    assert np.diff(pack(smooth(rough, 0.1)), axis=0).std() < np.diff(pack(rough), axis=0).std() / 4
-    assert len(smooth(motion, 0.0)) == 30
-
-
-def test_clamp_bounds_everything() -> None:
-    motion = unpack(np.random.default_rng(0).normal(0, 50, (10, 58)))
-    done = clamp(motion, 15.0)
-    assert done.coefficients.min() >= 0
-    assert done.coefficients.max() <= 1
-    assert np.abs(done.rotation).max() <= 15

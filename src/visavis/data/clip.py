@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.types import SAMPLE_RATE, FloatArray, Phase
+from visavis.types import FloatArray, Phase
 
 Phones = tuple[tuple[float, float, str], ...]
 
@@ -41,7 +41,10 @@ class Clip:
 
 
 def write_clip(folder: Path, clip: Clip) -> Path:
-    """Write ``clip`` as ``folder/NAME.npz``, whole or not at all; return its path."""
+    """Write ``clip`` as ``folder/NAME.npz``, whole or not at all; return its path.
+
+    What a killed run leaves is not called .npz, so that no reader takes it for a clip.
+    """
     facts = {
         "person": clip.person, "source": clip.source, "is_heard": clip.is_heard,
         "phase": clip.phase.value, "phones": clip.phones, "emotion": clip.emotion,
@@ -67,11 +70,6 @@ def read_clip(path: Path) -> Clip:
         return Clip(
             name=path.stem, motion=stored["motion"], known=stored["known"], **sounds, **facts
         )
-
-
-def seconds(clip: Clip) -> float:
-    """Return how long the clip's sound is."""
-    return len(clip.samples) / SAMPLE_RATE
 
 
 def _whole(samples: FloatArray) -> NDArray[np.int16]:

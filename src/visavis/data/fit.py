@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visavis.faces.topology import CHIN, LEFT_IRIS, RIGHT_IRIS
+from visavis.motion.conditions import EYE_RANGE_DEG
 from visavis.motion.layout import SIZE
 from visavis.render.rig import Contact, PortraitRig, Rig, express, fit_portrait
 from visavis.render.solve import (
@@ -37,7 +38,6 @@ SHUT_LIDS = (0.2, 0.4)
 points on real blinks: 0.03 to 0.2); up to the second if they are never seen more shut (ours)."""
 MOST_SHUT_LIPS = 0.14
 """Gap in cm that closed lips have in some landmarks; what this person's have shows in the clip."""
-LOOK_DEG = 35.0
 POSE_STIFFNESS = 1.0
 """Head pose: half of a swing of 4 Hz is kept at 25 frames a second."""
 STIFFNESS = {"eyeBlink": 0.001, "mouth": 0.02, "jaw": 0.02, "brow": 0.3}
@@ -208,7 +208,7 @@ def _looks(face: PortraitRig, off: FloatArray) -> FloatArray:
     if is_open.any():
         at = np.arange(len(off))
         shift = np.stack([np.interp(at, at[is_open], s[is_open]) for s in shift.T], axis=1)
-    look = np.degrees(np.arcsin(np.clip(shift, -1, 1))) / LOOK_DEG
+    look = np.degrees(np.arcsin(np.clip(shift, -1, 1))) / EYE_RANGE_DEG
     right, down = look[:, 0], look[:, 1]
     signs = {
         "InRight": right, "OutRight": -right, "InLeft": -right, "OutLeft": right,

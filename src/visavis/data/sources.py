@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from visavis.motion.controls import EMOTIONS
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv")
 TAKES = (".npz", ".csv")
-_KEYS = {"match", "person", "emotion", "intensity", "is_heard", "rest", "skip"}
+_TEXTS = ("person", "emotion", "rest", "skip")
+_KEYS = {"match", "intensity", "is_heard", *_TEXTS}
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ def find_sources(
     A file given by itself is a person of its own; in a folder, each folder inside it is a person,
     and each file that lies in none. ``labels`` (JSON) says otherwise: a list of objects with
     ``match``, a regular expression on FOLDER/RELATIVE/PATH, and what holds for those files:
-    ``person``, ``emotion``, ``intensity``, ``is_heard``, ``rest`` (a path in the same folder),
-    ``skip``. Texts may refer to groups of the expression; the first rule that matches counts.
+    ``person``, ``emotion``, ``intensity`` (1 if not given), ``is_heard``, ``rest`` (a path in the
+    same folder), ``skip``. Texts may refer to groups of the expression; the first rule that matches
+    counts.
 
     Raises:
         UnreadableMedia: a path does not exist, or the labels cannot be read.
@@ -61,10 +64,9 @@ def find_sources(
         for root, file in _files(paths)
         if apart not in file.parents or file.suffix.lower() in VIDEOS
     ]
-    names = [s.name for s in found]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        raise InputError(f"Two videos would be called {twice}. Rename one or give their folder.")
+    twice = [name for name, count in Counter(s.name for s in found).items() if count > 1]
+    if twice:
+        raise InputError(f"Two videos would be called {twice[0]}. Rename one or give their folder.")
     if not found:
         raise InputError(f"There is no video in what was given. Accepted: {' '.join(VIDEOS)}.")
     return found
@@ -79,7 +81,8 @@ def _files(paths: Iterable[str | Path]) -> Iterator[tuple[Path, Path]]:
             yield file.resolve().parent, file.resolve()
             continue
         for file in sorted(place.rglob("*")):
-            if file.suffix.lower() in VIDEOS + TAKES and not file.name.startswith("."):
+            is_known = file.suffix.lower() in VIDEOS + TAKES and not file.name.startswith(".")
+            if is_known and file.is_file():
                 yield place, file
 
 
@@ -97,7 +100,12 @@ def _labelled(root: Path, file: Path, rules: list[dict[str, Any]]) -> Source:
 
 def _by_rule(source: Source, root: Path, match: re.Match[str], rule: dict[str, Any]) -> Source:
     """Return ``source`` with what ``rule`` says."""
-    texts = {k: match.expand(rule.get(k, "")) for k in ("person", "emotion", "rest", "skip")}
+    try:
+        texts = {k: match.expand(rule.get(k, "")) for k in _TEXTS}
+    except (re.error, IndexError) as error:
+        raise InputError(
+            f"The labels of {rule['match']!r} refer to a group that it lacks ({error})."
+        ) from error
     if texts["emotion"] not in ("", *EMOTIONS):
         raise InputError(
             f"The labels call {shown(source.path)} {texts['emotion']!r}; "
@@ -108,8 +116,8 @@ def _by_rule(source: Source, root: Path, match: re.Match[str], rule: dict[str, A
         source.name,
         texts["person"] or source.person,
         texts["emotion"],
-        float(rule.get("intensity", 0.0)),
-        bool(rule.get("is_heard", True)),
+        float(rule.get("intensity", bool(texts["emotion"]))),
+        rule.get("is_heard", True),
         root / texts["rest"] if texts["rest"] else None,
         texts["skip"],
     )
@@ -121,11 +129,28 @@ def _read_labels(path: str | Path) -> list[dict[str, Any]]:
     try:
         rules = json.loads(regular_file(path, "a file of labels (.json)").read_text("utf-8"))
         for rule in rules:
-            re.compile(rule["match"])
-            if set(rule) - _KEYS:
-                raise ValueError(f"unknown key {min(set(rule) - _KEYS)}")
-    except (OSError, ValueError, TypeError, KeyError, re.error) as error:
+            _check_rule(rule)
+    except (OSError, ValueError, TypeError, LookupError, re.error) as error:
         raise UnreadableMedia(
             f"{shown(path)} are no labels ({error!r}). Write {accepted}."
         ) from error
     return list(rules)
+
+
+def _check_rule(rule: dict[str, Any]) -> None:
+    """Refuse what cannot be used with any file.
+
+    Raises:
+        ValueError, TypeError, LookupError, re.error: it is wrong.
+    """
+    re.compile(rule["match"])
+    if set(rule) - _KEYS:
+        raise ValueError(f"unknown key {min(set(rule) - _KEYS)}")
+    for key in _TEXTS:
+        if not isinstance(rule.get(key, ""), str):
+            raise TypeError(f"{key} {rule[key]!r} is no text")
+    intensity, is_heard = rule.get("intensity", 1), rule.get("is_heard", True)
+    if isinstance(intensity, bool) or not 0 <= intensity <= 1:
+        raise ValueError(f"intensity {intensity!r} is not a number from 0 to 1")
+    if not isinstance(is_heard, bool):
+        raise TypeError(f"is_heard {is_heard!r} is not true or false")

@@ -2,7 +2,7 @@
 
 Live Link Face (Apple's ARKit in Unreal's app) writes a time code and the 61 values of
 motion/live_link.py, which have no place for head translation and scale; JSON and npz keep all 58
-values.
+values. An npz that holds a Live Link Face recording (its names, values and time codes) is read too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_FPS = 240
 LONGEST_GAP_S = 60
 """A longer pause between two frames is a damaged time code, not dropped frames."""
 _RATES = (24, 25, 30, 50, 60, 100, 120, 240)
-_NEEDED = {"Timecode", *(name[0].upper() + name[1:] for name in ARKIT_NAMES)}
+_NEEDED = {name[0].upper() + name[1:] for name in ARKIT_NAMES}
 _FORMAT = "visavis-motion"
 
 
@@ -122,15 +122,11 @@ def _write_csv(motion: Motion) -> bytes:
 
 
 def _read_csv(data: bytes) -> Motion:
-    """Return a Live Link Face recording on an even grid; dropped frames are interpolated."""
     header, body = _table(list(csv.reader(io.StringIO(data.decode("utf-8-sig")))))
-    values = np.zeros((len(body), len(LIVE_LINK_NAMES)), np.float32)
-    for i, name in enumerate(LIVE_LINK_NAMES):
-        if name in header:
-            values[:, i] = [float(r[header.index(name)]) for r in body]
-    codes = [r[header.index("Timecode")] for r in body]
-    seconds, fps = _clock(codes)
-    return _even(pack(from_live_link(values, fps)), seconds, fps)
+    names = [name for name in LIVE_LINK_NAMES if name in header]
+    columns = [[float(row[header.index(name)]) for row in body] for name in names]
+    codes = [row[header.index("Timecode")] for row in body]
+    return _recorded(names, np.array(columns, np.float32).reshape(len(names), -1).T, codes)
 
 
 def _table(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
@@ -138,13 +134,26 @@ def _table(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     if not rows or "Timecode" not in rows[0]:
         raise InputError("the first line must be the header Timecode,BlendShapeCount,...")
     header, body = rows[0], [r for r in rows[1:] if r]
-    missing = sorted(_NEEDED - set(header))
-    if missing:
-        raise InputError(f"the column {missing[0]} is missing; Live Link Face writes 61 columns.")
     short = next((i for i, r in enumerate(body) if len(r) != len(header)), None)
     if short is not None:
         raise InputError(f"frame {short} has {len(body[short])} values, the header {len(header)}.")
     return header, body
+
+
+def _recorded(names: list[str], columns: FloatArray, codes: list[str]) -> Motion:
+    """Return a Live Link Face recording on an even grid; dropped frames are interpolated.
+
+    ``columns`` (t, n) by ``names``, ``codes`` (t) the time code of each frame.
+    """
+    missing = sorted(_NEEDED - set(names))
+    if missing:
+        raise InputError(f"the column {missing[0]} is missing; Live Link Face writes 61 columns.")
+    values = np.zeros((len(codes), len(LIVE_LINK_NAMES)), np.float32)
+    for i, name in enumerate(LIVE_LINK_NAMES):
+        if name in names:
+            values[:, i] = columns[:, names.index(name)]
+    seconds, fps = _clock(codes)
+    return _even(pack(from_live_link(values, fps)), seconds, fps)
 
 
 def _clock(codes: list[str]) -> tuple[FloatArray, int]:
@@ -210,7 +219,10 @@ def _write_npz(motion: Motion) -> bytes:
 
 def _read_npz(data: bytes) -> Motion:
     with np.load(io.BytesIO(data), allow_pickle=False) as content:
-        return _named([str(n) for n in content["names"]], content["values"], int(content["fps"]))
+        names, values = [str(name) for name in content["names"]], content["values"]
+        if "timecode" in content:
+            return _recorded(names, values, [str(code) for code in content["timecode"]])
+        return _named(names, values, int(content["fps"]))
 
 
 def _named(names: list[str], frames: FloatArray, fps: int) -> Motion:

@@ -1,4 +1,4 @@
-"""Motion at other frame rates, smoothed, clamped. Streaming: the state comes in and goes out."""
+"""Motion at other frame rates. Streaming: the state comes in and goes out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visavis.motion.layout import COEFFICIENTS, SIZE, pack, unpack
+from visavis.motion.layout import SIZE, pack, unpack
 from visavis.types import FloatArray, Motion
 
 
@@ -56,24 +56,3 @@ def step_resample(
 def resample(motion: Motion, fps: int) -> Motion:
     """Return ``motion`` at ``fps``; the same frames as any sequence of ``step_resample``."""
     return step_resample(start_resample(), motion, fps, final=True)[1]
-
-
-def smooth(motion: Motion, width_s: float) -> Motion:
-    """Return ``motion`` under a Gaussian of standard deviation ``width_s``; ends are held."""
-    radius = int(np.ceil(3 * width_s * motion.fps))
-    if radius == 0 or len(motion) == 0:
-        return motion
-    at = np.arange(-radius, radius + 1) / motion.fps
-    weights = np.exp(-0.5 * (at / width_s) ** 2)
-    padded = np.pad(pack(motion), ((radius, radius), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1, axis=0)
-    return unpack(windows @ (weights / weights.sum()), motion.fps)
-
-
-def clamp(motion: Motion, largest_turn_deg: float = 20.0) -> Motion:
-    """Return ``motion`` with coefficients in [0, 1] and the head within ``largest_turn_deg``."""
-    values = pack(motion)
-    values[:, COEFFICIENTS] = np.clip(values[:, COEFFICIENTS], 0.0, 1.0)
-    clamped = unpack(values, motion.fps)
-    rotation = np.clip(clamped.rotation, -largest_turn_deg, largest_turn_deg)
-    return Motion(clamped.coefficients, rotation, clamped.translation, clamped.scale, motion.fps)
