@@ -30,7 +30,7 @@ from visavis.motion.conditions import gaze_of
 from visavis.motion.controls import EMOTIONS, REGIONS, Controls
 from visavis.motion.layout import COEFFICIENTS, INDEX
 from visavis.render.rig import load_rig
-from visavis.types import SAMPLE_RATE, Features, FloatArray, Phase
+from visavis.types import MOTION_FPS, SAMPLE_RATE, Features, FloatArray, Phase
 
 NEARLY = 0.95
 FELT = EMOTIONS[1:]
@@ -59,8 +59,8 @@ def head_range(m: FloatArray) -> float:
 
 def lip_speed(m: FloatArray) -> float:
     """Return how fast the lip points move, cm/s."""
-    steps = np.diff(dynamics.lip_points(m[::1]), axis=0)
-    return float(np.linalg.norm(steps, axis=2).mean()) * 25
+    steps = np.diff(dynamics.lip_points(m), axis=0)
+    return float(np.linalg.norm(steps, axis=2).mean()) * MOTION_FPS
 
 
 def face_change(made: FloatArray, neutral: FloatArray) -> FloatArray:
@@ -160,9 +160,9 @@ def real_changes(clips: Path) -> dict[str, FloatArray]:
     out = {}
     for name in FELT:
         found = [c for c in every if c.emotion == name and c.person in rest]
-        if found:
-            changes = [face_change(c.motion, rest[c.person]) for c in found]
-            out[name] = np.mean(changes, axis=0)
+        assert found, f"no held-out clip in {clips} shows {name} and the same person neutral"
+        changes = [face_change(c.motion, rest[c.person]) for c in found]
+        out[name] = np.mean(changes, axis=0)
     return out
 
 

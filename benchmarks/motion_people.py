@@ -15,7 +15,6 @@ from visavis.eval import dynamics
 from visavis.types import MOTION_FPS, FloatArray
 
 GROUPS = tuple(dynamics.MEASURED)
-MIRRORED = "mirrored"
 
 Make = Callable[[int, int], FloatArray]
 """Motion for (clip, seed)."""
@@ -51,7 +50,7 @@ class People:
 def people(folder: Path, shortest_s: float) -> People:
     """Return the real talking clips in ``folder``, held out and for training."""
     paths = [p for p in sorted(folder.glob("*.npz")) if source_of(p) in ("talking", "take")]
-    stored = [read_clip(p) for p in paths if MIRRORED not in p.stem]
+    stored = [read_clip(p) for p in paths]
     takes = tuple(c.motion for c in stored if c.source == "take")
     every = [c for c in stored if c.source == "talking" and not c.emotion]
     every = [c for c in every if len(c.motion) >= shortest_s * MOTION_FPS]

@@ -30,8 +30,7 @@ class Response:
         """Spearman's: 1 where more asked is always more measured."""
         if np.ptp(self.measured) == 0:
             return 0.0
-        ranks = [np.argsort(np.argsort(v)).astype(float) for v in (self.asked, self.measured)]
-        return float(np.corrcoef(*ranks)[0, 1])
+        return float(np.corrcoef(_ranks(self.asked), _ranks(self.measured))[0, 1])
 
     def show(self) -> None:
         """Print it as one line."""
@@ -40,6 +39,12 @@ class Response:
         print(
             f"{self.name:22} rank {self.rank_correlation:6.3f}  {self.unit}:  {numbers}", flush=True
         )
+
+
+def _ranks(values: Sequence[float]) -> FloatArray:
+    """Return the place of each of ``values`` in order; equal ones share the mean of theirs."""
+    v = np.array(values)
+    return ((v[:, None] > v).sum(axis=1) + (v[:, None] >= v).sum(axis=1)) / 2
 
 
 class Stage:

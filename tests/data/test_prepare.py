@@ -11,8 +11,8 @@ import pytest
 import visavis
 from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, Tick
 from visavis.data.clip import read_clip
-from visavis.data.prepare import _between, prepare, sampled
-from visavis.data.report import Report, table
+from visavis.data.prepare import _between, _unfit, prepare, sampled
+from visavis.data.report import Report, Verdict, table, write_report
 from visavis.errors import InputError, OutputError
 from visavis.motion.files import read_motion
 from visavis.motion.layout import INDEX, pack
@@ -26,8 +26,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FloatArray]:
     video, motion = folder / "talks" / "demo.mp4", folder / "demo.json"
     video.parent.mkdir()
     visavis.animate(
-        DEMO_PORTRAIT, DEMO_SPEECH, video, size=256, trim=(0, 5), seed=4, motion_out=motion
-    )
+        DEMO_PORTRAIT, DEMO_SPEECH, video, size=256, trim=(0, 5), seed=4, motion_out=motion,
+        motion_model="rules",
+    )  # fmt: skip
     return video, pack(read_motion(motion))
 
 
@@ -101,6 +102,50 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(InputError, match="Delete it to begin anew"):
         prepare([tmp_path / "a.mp4"], tmp_path)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> tuple[Path, Path]:
+    """A video on record in a folder with its one clip; nothing of it is real."""
+    video, out = tmp_path / "monday" / "talk.mp4", tmp_path / "clips"
+    for folder in (video.parent, out):
+        folder.mkdir()
+    video.write_bytes(b"no video" * 20)
+    (out / "talk_00.npz").write_bytes(b"x")
+    verdict = Verdict("talk_00", "talk", "train", is_accepted=True)
+    write_report(out, Report().having(video, (verdict,)))
+    return video, out
+
+
+def test_another_video_of_the_same_name_does_not_replace_clips(
+    prepared: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "tuesday" / "talk.mp4"
+    other.parent.mkdir()
+    other.write_bytes(b"no video" * 30)
+    with pytest.raises(InputError, match=r"holds clips called talk of .*monday"):
+        prepare([other], prepared[1])
+    assert (prepared[1] / "talk_00.npz").read_bytes() == b"x"
+
+
+def test_clips_of_a_video_that_has_changed_go(prepared: tuple[Path, Path]) -> None:
+    video, out = prepared
+    assert prepare([video], out).verdicts[0].is_accepted
+    video.write_bytes(b"no video" * 30)
+    (verdict,) = prepare([video], out).verdicts
+    assert not verdict.is_accepted
+    assert not list(out.glob("*.npz"))
+
+
+def test_what_is_not_worth_fitting_is_said() -> None:
+    good = Verdict("", "", "", seconds=3.0, face_px=90.0)
+    assert _unfit(good, 25.0) == ""
+    assert "15 are needed" in _unfit(good, 5.0)
+    assert "40 are needed" in _unfit(Verdict("", "", "", seconds=3.0, face_px=30.4), 25.0)
+    assert "2 s are needed" in _unfit(Verdict("", "", "", seconds=1.0), 25.0)
+    assert "no face in 20%" in _unfit(
+        Verdict("", "", "", seconds=3.0, face_px=90.0, missing=0.2), 25.0
+    )
 
 
 def test_sampling_keeps_a_blink_and_undoes_lateness() -> None:

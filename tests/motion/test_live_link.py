@@ -192,3 +192,10 @@ def test_nobody_listens_and_nobody_is_there() -> None:
         send_frame(one("jawOpen", 1.0), 1)
     with pytest.raises(OutputError, match="check the address"):
         send(one("jawOpen", 1.0), "no-such-host.invalid")
+
+
+def test_only_the_network_s_errors_are_the_network_s() -> None:
+    with pytest.raises(FileNotFoundError), open_link("127.0.0.1", 9):
+        raise FileNotFoundError("the caller's own")
+    with pytest.raises(OutputError, match="cannot be reached"), open_link("a" * 70 + ".com", 9):
+        pass

@@ -26,6 +26,7 @@ from visavis.data.takes import read_take
 from visavis.errors import InputError, OutputError, VisavisError
 from visavis.faces.landmarks import track
 from visavis.faces.measure import interocular
+from visavis.media.kinds import shown
 from visavis.media.place import output_error
 from visavis.media.read import VideoReader, open_audio
 from visavis.motion.layout import INDEX, SIZE, pack
@@ -34,6 +35,8 @@ from visavis.timing import Stopwatch
 from visavis.types import MOTION_FPS, SAMPLE_RATE, FloatArray
 
 CLIP_S, SHORTEST_S = 20.0, 2.0
+SLOWEST_FPS = 15.0
+"""Pictures a second below which lips cannot be followed: a closure lasts 60 ms and more."""
 SMALLEST_PX = 40.0
 """Distance of the outer eye corners below which lips cannot be read."""
 WORST_RESIDUAL = 0.03
@@ -82,8 +85,11 @@ def prepare(
     folder = _folder(out)
     report = read_report(folder)
     waiting = [s for s in sources if not report.holds(s.path, folder)]
+    _check_names(waiting, report, folder)
     job = _Job(folder, follow, _counter(waiting, progress), _resting(follow))
     for source in waiting:
+        for clip in report.clips(source.path, folder):  # of the video as it was
+            clip.unlink(missing_ok=True)
         verdicts = tuple(_verdicts(source, job))
         report = report.having(source.path, verdicts)
         write_report(folder, report)
@@ -96,6 +102,22 @@ def _folder(out: str | Path) -> Path:
     except OSError as error:
         raise output_error(out, error) from error
     return Path(out)
+
+
+def _check_names(waiting: list[Source], report: Report, folder: Path) -> None:
+    """Refuse sources whose clips would take the place of another video's."""
+    owners = {
+        clip.stem.rpartition("_")[0]: video
+        for video in report.videos
+        for clip in report.clips(Path(video), folder)
+    }
+    for source in waiting:
+        owner = owners.get(source.name, str(source.path))
+        if owner != str(source.path):
+            raise InputError(
+                f"{shown(folder)} holds clips called {source.name} of {shown(owner)}. Rename "
+                f"{shown(source.path)}, give its folder, or choose another folder with -o."
+            )
 
 
 def _counter(sources: list[Source], progress: Progress | None) -> Callable[[int], None]:
@@ -212,7 +234,7 @@ def _stretch(
         seconds=float(end - start), missing=stretch.missing,
         face_px=float(np.median([interocular(p) for p in stretch.points])),
     )  # fmt: skip
-    reason = _unfit(base)
+    reason = _unfit(base, stretch.fps)
     if reason:
         yield partial(_refused, base, reason)
         return
@@ -257,12 +279,15 @@ def _write(folder: Path, clip: Clip) -> None:
         raise output_error(folder, error) from error
 
 
-def _unfit(v: Verdict) -> str:
+def _unfit(v: Verdict, fps: float) -> str:
     """Return why a stretch is not worth fitting, or ""."""
     if v.seconds < SHORTEST_S:
         return f"{v.seconds:.1f} s between cuts; {SHORTEST_S:.0f} s are needed"
+    if fps < SLOWEST_FPS:
+        return f"{fps:.3g} pictures a second; {SLOWEST_FPS:.0f} are needed"
     if v.face_px < SMALLEST_PX:
-        return f"the face is small: {v.face_px:.0f} px between the eyes' outer corners, not 40"
+        least = f"{SMALLEST_PX:.0f} are needed"
+        return f"{v.face_px:.0f} px between the eyes' outer corners; {least}"
     if v.missing > MOST_MISSING:
         return f"no face in {v.missing:.0%} of the frames"
     return ""
@@ -299,7 +324,8 @@ def _in_step(
 def _doubtful(v: Verdict) -> str:
     """Return why a fitted stretch is left out, or ""."""
     if v.residual > WORST_RESIDUAL:
-        return f"the face model is {v.residual:.1%} of the eye distance off; 3 % is the limit"
+        most = f"{WORST_RESIDUAL:.0%} is the limit"
+        return f"the face model is {v.residual:.1%} of the eye distance off; {most}"
     if abs(v.yaw_deg) > PROFILE_DEG:
         return f"seen from the side ({v.yaw_deg:.0f} degrees)"
     return ""

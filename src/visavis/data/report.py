@@ -61,7 +61,12 @@ class Report:
         key = str(video)
         if self.sizes.get(key) != video.stat().st_size:
             return False
-        return all((folder / f"{v.name}.npz").exists() for v in self.videos[key] if v.is_accepted)
+        return all(clip.exists() for clip in self.clips(video, folder))
+
+    def clips(self, video: Path, folder: Path) -> tuple[Path, ...]:
+        """Return the clips in ``folder`` that ``video`` has been made into so far."""
+        made = self.videos.get(str(video), ())
+        return tuple(folder / f"{v.name}.npz" for v in made if v.is_accepted)
 
     def having(self, video: Path, verdicts: tuple[Verdict, ...]) -> Report:
         """Return the report with ``video`` finished."""

@@ -208,17 +208,27 @@ def open_link(
     Raises:
         OutputError: there is no such host, or the network refuses.
     """
-    try:
+    with _reaching(host, port):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(found[0], socket.SOCK_DGRAM) as sender:
+        sender = socket.socket(found[0], socket.SOCK_DGRAM)
 
-            def send_frame(frame: Motion, index: int) -> None:
-                sender.sendto(encode(frame, index, subject), found[4])
+    def send_frame(frame: Motion, index: int) -> None:
+        packet = encode(frame, index, subject)
+        with _reaching(host, port):
+            sender.sendto(packet, found[4])
 
-            yield send_frame
-    except OSError as error:
+    with sender:
+        yield send_frame
+
+
+@contextmanager
+def _reaching(host: str, port: int) -> Iterator[None]:
+    """Turn what the network refuses into OutputError; other errors of the caller stay theirs."""
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
         raise OutputError(
-            f"udp://{host}:{port} cannot be reached ({error.strerror or error}); "
+            f"udp://{host}:{port} cannot be reached ({getattr(error, 'strerror', None) or error}); "
             "check the address and the network."
         ) from error
 
