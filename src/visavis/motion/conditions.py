@@ -77,7 +77,7 @@ def speech_rows(rows: FloatArray) -> FloatArray:
     scaled = np.array(rows, np.float32)
     scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
     scaled[:, PITCH] *= 2.0
-    shapes = mouths(windows_of(rows)) * _MOUTH_GAIN
+    shapes = mouths(windows_of(rows)) * MOUTH_GAIN
     evidence = scaled.reshape(-1, ROWS_PER_FRAME * EVIDENCE_SIZE)
     return np.concatenate([evidence, shapes], axis=1).astype(np.float32)
 
@@ -90,7 +90,7 @@ def other_rows(rows: FloatArray) -> FloatArray:
     return scaled.reshape(-1, ROWS_PER_FRAME * OTHER_SIZE)
 
 
-_MOUTH_GAIN = 4.0
+MOUTH_GAIN = 4.0
 _PHASES = (Phase.SPEAKING, Phase.LISTENING, Phase.IDLE)
 _LEAST_ENERGY = np.array([-0.5, -1.0, -1.2])
 _MOST_ENERGY = np.array([0.35, 0.7, 0.7])

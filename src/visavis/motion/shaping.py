@@ -101,7 +101,9 @@ def _shaped(values: FloatArray, wish: Controls, done: FloatArray) -> FloatArray:
         out[:, INDEX[name]] = base + factor * (out[:, INDEX[name]] - base)
     for name, shift in wish.offset.items():
         out[:, INDEX[name]] += shift
-    return limited(out) if wish.gain or wish.offset else out
+    changed = [INDEX[name] for name in {*wish.gain, *wish.offset}]
+    out[:, changed] = limited(out)[:, changed]  # the rest has been limited before
+    return out
 
 
 def _livelier(values: FloatArray, wish: Controls, size: FloatArray) -> FloatArray:
