@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from visavis.diffusion.samplers import Denoise, ddim_step
-from visavis.diffusion.schedule import Array, CosineSchedule, Time, unary
+from visavis.diffusion.samplers import Denoise
+from visavis.diffusion.schedule import Array, Time, unary
 
 SIGMA_DATA = 0.5
 TIMESCALE = 1000.0
@@ -33,30 +33,3 @@ def consistent(denoise: Denoise, x: Array, t: Time, timescale: float = TIMESCALE
     """
     skip, out = boundary(t, timescale)
     return skip * x + out * denoise(x, t)
-
-
-def pseudo_huber(difference: Array, c: float) -> Array:
-    """Return sqrt(d^2 + c^2) - c of each entry: square near 0, absolute far out (Song 2023)."""
-    return unary("sqrt", difference**2 + c**2) - c
-
-
-def skip_times(index: Any, steps: int = 50, skip: int = 5) -> tuple[Any, Any]:
-    """Return the times of solver points ``index`` and ``index - skip`` of ``steps`` (LCM, 4.3).
-
-    ``index`` is 1..steps, a number or an array of them; points before the first count as time 0.
-    """
-    earlier = index - skip
-    earlier = earlier.clip(0, None) if hasattr(earlier, "clip") else max(earlier, 0)
-    return index / steps, earlier / steps
-
-
-def consistency_target(
-    target: Denoise, x: Array, clean: Array, times: tuple[Time, Time], schedule: CosineSchedule
-) -> Array:
-    """Return what the student is to guess from ``x``: what ``target`` guesses one step later.
-
-    ``clean`` is the teacher's (guided) guess from ``x`` at the first of ``times``; one DDIM step
-    with it leads to the second, where ``target``, the slow copy of the student, takes over.
-    """
-    later, earlier = times
-    return consistent(target, ddim_step(x, clean, later, earlier, schedule), earlier)

@@ -51,10 +51,6 @@ class CosineSchedule:
         """Return what ``x0`` is at time ``t`` with ``noise`` (standard normal, of its shape)."""
         return self.alpha(t) * x0 + self.sigma(t) * noise
 
-    def noise_in(self, x: Array, x0: Array, t: Time) -> Array:
-        """Return the noise that makes ``x0`` into ``x`` at time ``t``: add_noise backwards."""
-        return (x - self.alpha(t) * x0) / at_least(self.sigma(t))
-
     def _angles(self, t: Time) -> tuple[float, Any]:
         """Return the angle of time 0 and the turn from there to ``t``, both in radians."""
         unit = 0.5 * math.pi / (1.0 + self.offset)
