@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from visavis.motion import conditions
 from visavis.motion.layout import SIZE
+from visavis.motion.visemes import SHAPES, spreading
 
 SPEECH = conditions.SPEECH
 OTHER = conditions.ROWS_PER_FRAME * conditions.OTHER_SIZE
@@ -85,6 +86,8 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         self.exit = nn.Linear(shape.width, SIZE)
+        self.mouth = nn.Linear(len(SHAPES), SIZE, bias=False)
+        nn.init.zeros_(self.mouth.weight)
         half = shape.width // shape.heads // 2
         self.register_buffer("pace", 200.0 ** -(torch.arange(half) / half), persistent=False)
         self.register_buffer("pitch", 2.0 ** torch.arange(-2, 14).div(2), persistent=False)
@@ -105,7 +108,17 @@ class Denoiser(nn.Module):
         turn = (where.cos().to(x.dtype), where.sin().to(x.dtype))
         for block in self.blocks:
             x = block(x, turn)
-        return self.exit(self.norm(x))
+        return self.exit(self.norm(x)) + self.mouth(speech[..., -len(SHAPES) :])
+
+    def trust_rules(self, std: Tensor) -> None:
+        """Start from the mouth that the articulatory rules make; ``std`` (58,) normalises it.
+
+        The blocks are then left to learn what people do otherwise.
+        """
+        shapes = torch.from_numpy(spreading().T / conditions.MOUTH_GAIN)
+        with torch.no_grad():
+            self.mouth.weight.zero_()
+            self.mouth.weight[:52] = shapes.to(std) / std[:52, None]
 
 
 def export(net: nn.Module, mean: Any, std: Any, path: Path) -> None:

@@ -232,6 +232,8 @@ def begin(plan: Plan, data: MotionData) -> Teacher:
     teacher = Teacher(net, average, optimiser, GroupWeights(), mean, std)
     source = plan.out / "state.pt" if plan.resume else plan.start
     if source is None:
+        for each in (net, average):
+            each.trust_rules(teacher.std)
         return teacher
     state = torch.load(source, weights_only=True, map_location=plan.device)
     teacher.mean, teacher.std = state["mean"], state["std"]
