@@ -165,8 +165,9 @@ def export_onnx(
     onnx.save(model, str(path))
 
 
-def halve(model: Any) -> None:
-    """Store large weights in half precision, very large matrices in bytes with a scale per row.
+def halve(model: Any, bytes_from: int = 500_000) -> None:
+    """Store large weights in half precision, matrices from ``bytes_from`` weights on in bytes with
+    a scale per row.
 
     The casts are folded when the file is loaded; the network computes in float32.
     """
@@ -177,7 +178,7 @@ def halve(model: Any) -> None:
         values, name = numpy_helper.to_array(tensor), tensor.name
         if values.dtype != np.float32 or values.size < 256:
             continue
-        if values.ndim != 2 or values.size < 500_000:
+        if values.ndim != 2 or values.size < bytes_from:
             half = numpy_helper.from_array(values.astype(np.float16), f"{name}_half")
             before.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
             tensor.CopyFrom(half)
