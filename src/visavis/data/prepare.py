@@ -123,7 +123,7 @@ def _check_names(waiting: list[Source], report: Report, folder: Path) -> None:
 def _counter(sources: list[Source], progress: Progress | None) -> Callable[[int], None]:
     """Return what is called with the frames seen of each video in turn."""
     watch, counts = Stopwatch(), [0, 0]  # frames of finished videos, of the present one
-    total = sum(_frames(s.path) for s in sources) if progress is not None else 0
+    total = sum(_frames(s.path) for s in sources if not s.skip) if progress is not None else 0
 
     def seen(frames: int) -> None:
         if progress is None:
