@@ -30,8 +30,8 @@ def contact_sheet(
 ) -> None:
     """Write ``stills.png`` (four emotions), ``stills_all.png`` (all eight) and their keys.
 
-    Each tile is one portrait in one emotion at full intensity, at one moment of the same speech,
-    the one at which eyes are open and the mouth is nearest to its mean there.
+    Each tile is one portrait in one emotion at full intensity while the same speech is spoken, in
+    the frame that is nearest to the mean face there.
     """
     heard, renderer = players.hear(voice), InsetRenderer(MeshWarpRenderer())
     tiles: dict[tuple[str, str], ImageArray] = {}

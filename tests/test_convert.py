@@ -63,6 +63,8 @@ def test_packets(script: Path) -> None:
 def test_what_cannot_be(script: Path) -> None:
     with pytest.raises(InputError, match=r"\.glb files only"):
         convert(script, script.with_name("x.csv"), portrait=DEMO_PORTRAIT)
+    with pytest.raises(InputError, match="no portrait"):
+        convert(script, script.with_name("x.glb"), face=2)
     with pytest.raises(InputError, match=r"\.glb"):
         convert(script, script.with_name("x.fbx"))
     with pytest.raises(InputError, match="udp://HOST:PORT"):

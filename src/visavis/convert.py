@@ -39,6 +39,8 @@ def convert(
     is_glb = link is None and Path(out).suffix.lower() == ".glb"
     if portrait is not None and not is_glb:
         raise InputError(f"A portrait is shown in .glb files only; {out} holds just the motion.")
+    if face is not None and portrait is None:
+        raise InputError(f"Face {face} of no portrait: give --portrait as well, or leave it out.")
     if link is None:
         refuse_sources(out, motion, portrait)
         if not is_glb:

@@ -51,12 +51,15 @@ def write_clip(folder: Path, clip: Clip) -> Path:
         "intensity": clip.intensity,
     }  # fmt: skip
     path, half = folder / f"{clip.name}.npz", folder / f"{clip.name}.part"
-    with half.open("wb") as file:
-        np.savez_compressed(
-            file, motion=clip.motion.astype(np.float32), known=clip.known,
-            samples=_whole(clip.samples), other=_whole(clip.other), facts=json.dumps(facts),
-        )  # fmt: skip
-    half.replace(path)
+    try:
+        with half.open("wb") as file:
+            np.savez_compressed(
+                file, motion=clip.motion.astype(np.float32), known=clip.known,
+                samples=_whole(clip.samples), other=_whole(clip.other), facts=json.dumps(facts),
+            )  # fmt: skip
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
     return path
 
 
