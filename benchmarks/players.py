@@ -17,7 +17,7 @@ from visavis.motion.diffused import FEW, NETWORK, DiffusedMotion, Sampling
 from visavis.motion.layout import pack
 from visavis.motion.models import motion_by
 from visavis.nn.session import Network
-from visavis.train.speech_data import read_sound
+from visavis.train.speech_data import is_held_out, read_sound
 from visavis.types import SAMPLE_RATE, Audio, Features, FloatArray
 
 
@@ -75,11 +75,12 @@ def play(
 def long_speech(shared: Path, seconds: float, seed: int = 0) -> FloatArray:
     """Return ``seconds`` of people reading, one after the other, with pauses of 0.3 to 2 s.
 
-    The clips of shared/data/speech/librispeech in random order, again from the start (in another
-    order) when all have been heard.
+    The clips of shared/data/speech/librispeech whose readers no training hears, in random order,
+    again from the start (in another order) when all have been heard.
     """
     rng = np.random.default_rng(seed)
-    paths = sorted((shared / "data/speech/librispeech").glob("*.opus"))
+    every = sorted((shared / "data/speech/librispeech").glob("*.opus"))
+    paths = [path for i, path in enumerate(every) if is_held_out(path.stem, i)]
     parts: list[FloatArray] = []
     missing = round(seconds * SAMPLE_RATE)
     order: list[int] = []

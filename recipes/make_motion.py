@@ -33,7 +33,7 @@ NOTHING = np.zeros(0, np.float32)
 def recordings(corpora: list[Path]) -> Iterator[tuple[str, Path, Phones]]:
     """Yield name, file and phones of every recording that may be learnt from."""
     for folder in corpora:
-        entries = json.loads(folder.with_suffix(".json").read_text("utf-8"))
+        entries = json.loads(folder.with_name(folder.name + ".json").read_text("utf-8"))
         files = {p.stem: p for p in folder.iterdir()}
         for i, name in enumerate(sorted(set(entries) & set(files))):
             if not is_held_out(name, i):
@@ -105,7 +105,10 @@ def main() -> None:
     done = {p.stem for p in args.out.glob("*.npz")}
     spoken = list(recordings(args.corpora))
     if args.voices:
-        spoken += [(f"voices-{p.stem}", p, ()) for p in sorted(args.voices.iterdir())]
+        voices = [
+            p for i, p in enumerate(sorted(args.voices.iterdir())) if not is_held_out(p.stem, i)
+        ]
+        spoken += [(f"voices-{p.stem}", p, ()) for p in voices]
     for name, path, phones in spoken:
         if name not in done:
             write_clip(args.out, spoken_clip(name, path, phones, tools))
