@@ -59,3 +59,16 @@ def test_many_windows_at_once_are_the_same_as_one_by_one() -> None:
     windows = windows_of(evidence("P", CLOSED))
     each = np.stack([mouth(window) for window in windows])
     assert np.array_equal(mouths(windows), each)
+
+
+def test_a_silent_mouth_is_shut_or_open_but_not_ajar() -> None:
+    quiet = np.zeros((4 * FRAMES, SIZE), np.float32)
+    quiet[:, 0] = 1
+    quiet[:, LEVEL] = -50
+    ajar, gaping = np.zeros((2, FRAMES, VALUES), np.float32)
+    ajar[:, INDEX["jawOpen"]], gaping[:, INDEX["jawOpen"]] = 0.02, 0.2
+    frames = slice(0, FRAMES)
+    assert (contact.lip_gap(contact.made(ajar, quiet, frames)) < 0.005).all()
+    assert np.array_equal(contact.made(gaping, quiet, frames), gaping)
+    spoken = evidence("AA", PHONES.index("AA"))
+    assert np.array_equal(contact.made(ajar, spoken, frames), ajar)

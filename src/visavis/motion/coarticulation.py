@@ -57,7 +57,7 @@ def _touch(attack_s: float, hold_s: float, release_s: float) -> FloatArray:
     return np.clip(np.minimum(before, after), 0.0, 1.0).astype(np.float32)
 
 
-def _smoothstep(x: FloatArray, low: float, high: float) -> FloatArray:
+def smoothstep(x: FloatArray, low: float, high: float) -> FloatArray:
     """Return 0 below ``low``, 1 above ``high``, smooth between."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
@@ -105,6 +105,15 @@ def contacts(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return _contacts(rows, (1.0 - rows[..., 0]) * (1.0 - _hush(rows[..., LEVEL])))
 
 
+def silences(rows: FloatArray) -> FloatArray:
+    """Return how surely nothing is said at the frame and just around it (n,) 0..1.
+
+    ``rows`` (n, WINDOW_ROWS, SIZE).
+    """
+    near = slice(ROWS_BEHIND - 4, ROWS_BEHIND + 5)
+    return smoothstep(rows[:, near, 0].min(-1), 0.6, 0.9)
+
+
 def _contacts(rows: FloatArray, speech: FloatArray) -> tuple[FloatArray, FloatArray]:
     closed = 0.5 * (rows[..., CLOSED] + rows[..., _BILABIALS].sum(-1))
     labial = 0.5 * (rows[..., LABIAL] + rows[..., _LABIODENTALS].sum(-1))
@@ -116,7 +125,7 @@ def _contacts(rows: FloatArray, speech: FloatArray) -> tuple[FloatArray, FloatAr
 
 def _contact(evidence: FloatArray, touch: FloatArray, low: float, high: float) -> FloatArray:
     """Return how far a contact is made at each frame (n,): the firmest of those heard near it."""
-    return _smoothstep((touch * evidence).max(-1), low, high)
+    return smoothstep((touch * evidence).max(-1), low, high)
 
 
 def _hush(level: FloatArray) -> FloatArray:

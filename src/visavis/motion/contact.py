@@ -12,13 +12,15 @@ from functools import cache
 import numpy as np
 
 from visavis.hub import asset
-from visavis.motion.coarticulation import contacts, windows_of
+from visavis.motion.coarticulation import contacts, silences, smoothstep, windows_of
 from visavis.motion.layout import COEFFICIENTS, INDEX
 from visavis.types import FloatArray
 
 _JAW, _CLOSE = INDEX["jawOpen"], INDEX["mouthClose"]
 _PARTING = [INDEX[n] for n in ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
                                "mouthUpperUpRight", "tongueOut")]  # fmt: skip
+_AJAR_CM = (0.10, 0.25)
+"""Gaps that a silent mouth closes altogether, and those it keeps."""
 _FIRM = {"mouthPress": 0.16, "mouthRollLower": 0.12, "mouthRollUpper": 0.08}
 
 
@@ -36,9 +38,16 @@ def lip_gap(values: FloatArray) -> FloatArray:
 
 
 def made(values: FloatArray, rows: FloatArray, frames: slice) -> FloatArray:
-    """Return motion ``values`` (t, 58) with the contacts heard; they are ``frames`` of ``rows``."""
-    shut, tuck = contacts(windows_of(rows)[frames])
-    return _shut(_tucked(values, tuck), shut)
+    """Return motion ``values`` (t, 58) with the contacts heard; they are ``frames`` of ``rows``.
+
+    In silence lips that are all but shut are shut: a resting mouth does not tremble.
+    """
+    windows = windows_of(rows)[frames]
+    shut, tuck = contacts(windows)
+    out = _shut(_tucked(values, tuck), shut)
+    ajar = lip_gap(out)
+    at_rest = silences(windows) * (1 - smoothstep(ajar, *_AJAR_CM))
+    return _closed(out, at_rest * np.maximum(ajar, 0))
 
 
 def _tucked(values: FloatArray, tuck: FloatArray) -> FloatArray:
@@ -63,6 +72,11 @@ def _shut(values: FloatArray, shut: FloatArray) -> FloatArray:
     for name, amount in _FIRM.items():
         for full in (name,) if name in INDEX else (name + "Left", name + "Right"):
             out[:, INDEX[full]] = np.maximum(out[:, INDEX[full]], amount * shut)
-    left = shut * np.maximum(lip_gap(out), 0)
-    out[:, _CLOSE] = np.clip(out[:, _CLOSE] - left / gap_weights()[_CLOSE], 0, 1)
+    return _closed(out, shut * np.maximum(lip_gap(out), 0))
+
+
+def _closed(values: FloatArray, gap: FloatArray) -> FloatArray:
+    """Return ``values`` with ``gap`` (t,) cm less between the lips."""
+    out = values.copy()
+    out[:, _CLOSE] = np.clip(out[:, _CLOSE] - gap / gap_weights()[_CLOSE], 0, 1)
     return out
