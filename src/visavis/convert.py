@@ -35,21 +35,30 @@ def convert(
         InputError: ``motion`` or ``portrait`` cannot be used, or ``out`` is of another kind.
         OutputError: ``out`` cannot be written or reached.
     """
-    link = parse_link(str(out)) if is_link(out) else None
-    is_glb = link is None and Path(out).suffix.lower() == ".glb"
-    if portrait is not None and not is_glb:
-        raise InputError(f"A portrait is shown in .glb files only; {out} holds just the motion.")
-    if face is not None and portrait is None:
-        raise InputError(f"Face {face} of no portrait: give --portrait as well, or leave it out.")
-    if link is None:
-        refuse_sources(out, motion, portrait)
-        if not is_glb:
-            check_motion_name(out)
+    _check(motion, out, portrait, face)
     moves = read_motion(motion)
-    if link is not None:
-        send(moves, *link, subject)
-    elif is_glb:
+    if is_link(out):
+        send(moves, *parse_link(str(out)), subject)
+    elif _is_glb(out):
         write_glb(out, moves, None if portrait is None else open_portrait(portrait, face))
     else:
         write_motion(out, moves)
     return moves
+
+
+def _is_glb(out: str | Path) -> bool:
+    return not is_link(out) and Path(out).suffix.lower() == ".glb"
+
+
+def _check(motion: str | Path, out: str | Path, portrait: Picture | None, face: int | None) -> None:
+    """Refuse what cannot be done before anything is read."""
+    if portrait is not None and not _is_glb(out):
+        raise InputError(f"A portrait is shown in .glb files only; {out} holds just the motion.")
+    if face is not None and portrait is None:
+        raise InputError(f"Face {face} of no portrait: give --portrait as well, or leave it out.")
+    if is_link(out):
+        parse_link(str(out))
+        return
+    refuse_sources(out, motion, portrait)
+    if not _is_glb(out):
+        check_motion_name(out)

@@ -144,16 +144,6 @@ def _build(portrait: Portrait, is_photo: bool) -> FaceMesh:
     mouth = make_mouth(image, points, skin.points[:, :2])
     layers = _mouth_patches(mouth, skin, face)
     groups = [skin, _surround(portrait, skin, head), *(_socket(skin, face, e) for e in eyes)]
-    starts = np.cumsum([0, *(len(g.points) for g in (*groups, *layers))])
-    names = ("skin", "surround", "eye_right", "eye_left")
-    offsets = (0, 0, *starts[2:4])  # the surround shares the outline of the skin
-    parts = [
-        Part(name, g.triangles + np.int32(o))
-        for name, g, o in zip(names, groups, offsets, strict=True)
-        if is_photo or name != "surround"
-    ]
-    inside = [g.triangles + np.int32(o) for g, o in zip(layers, starts[4:-1], strict=True)]
-    parts.append(Part("mouth", np.concatenate(inside)))
     pictures = {"eye_right": eyes[0].texture, "eye_left": eyes[1].texture}
     pictures |= {"mouth": _mouth_picture(mouth)}
     pictures |= {"skin": _skin_picture(portrait)} if is_photo else {}
@@ -163,7 +153,7 @@ def _build(portrait: Portrait, is_photo: bool) -> FaceMesh:
         shapes=np.concatenate([g.shapes for g in every], axis=1),
         uv=np.concatenate([g.uv for g in every]),
         follow=np.concatenate([g.follow for g in every]),
-        parts=tuple(parts),
+        parts=_parts(groups, layers, is_photo),
         pictures=pictures,
         eyes=(_eyeball(face, eyes[0], "right"), _eyeball(face, eyes[1], "left")),
         pivot=head.pivot,
@@ -171,6 +161,20 @@ def _build(portrait: Portrait, is_photo: bool) -> FaceMesh:
         px_per_cm=face.pose.scale,
         is_photo=is_photo,
     )
+
+
+def _parts(groups: list[_Patch], layers: list[_Patch], is_photo: bool) -> tuple[Part, ...]:
+    """Return the triangles of skin, surround, sockets (``groups``) and mouth (``layers``)."""
+    starts = np.cumsum([0, *(len(g.points) for g in (*groups, *layers))])
+    names = ("skin", "surround", "eye_right", "eye_left")
+    offsets = (0, 0, *starts[2:4])  # the surround shares the outline of the skin
+    parts = [
+        Part(name, g.triangles + np.int32(o))
+        for name, g, o in zip(names, groups, offsets, strict=True)
+        if is_photo or name != "surround"
+    ]
+    inside = [g.triangles + np.int32(o) for g, o in zip(layers, starts[4:-1], strict=True)]
+    return (*parts, Part("mouth", np.concatenate(inside)))
 
 
 def _skin_patch(face: PortraitRig, points: FloatArray, size: tuple[int, int]) -> _Patch:
