@@ -13,9 +13,9 @@ from visavis import api
 from visavis.errors import InputError, NoFaceFound, OutputError, UnreadableMedia
 from visavis.motion.conditions import gaze_of
 from visavis.motion.controls import Controls, Timeline
-from visavis.motion.files import read_motion
-from visavis.motion.layout import INDEX, pack
-from visavis.types import Audio, Portrait
+from visavis.motion.files import read_motion, write_motion
+from visavis.motion.layout import INDEX, pack, unpack
+from visavis.types import SAMPLE_RATE, Audio, Motion, Portrait
 
 SIZE = 128
 
@@ -241,6 +241,24 @@ def test_a_trim_takes_a_part_of_a_motion_file_too(
     assert result.frames == 10
     with pytest.raises(InputError, match="before the trim"):
         visavis.animate(portrait, None, out, size=SIZE, motion=script, trim=(9.0, None))
+
+
+def test_controls_direct_a_motion_file_too(portrait: Portrait, tmp_path: Path) -> None:
+    script, out = tmp_path / "script.json", tmp_path / "played.json"
+    values = pack(Motion.rest(10))
+    values[:, INDEX["jawOpen"]] = 0.2
+    write_motion(script, unpack(values))
+    wish = Controls(gain={"jawOpen": 1.5}, freeze=frozenset({"head"}))
+    options = {"size": SIZE, "motion": script, "motion_out": out}
+    visavis.animate(portrait, None, tmp_path / "a.mp4", controls=wish, **options)
+    assert np.allclose(read_motion(out).coefficients[:, INDEX["jawOpen"]], 0.3)
+    with pytest.raises(InputError, match="emotion"):
+        wish = Controls(emotion="happy", intensity=1.0)
+        visavis.animate(portrait, None, tmp_path / "b.mp4", controls=wish, **options)
+
+
+def test_a_live_animator_waits_less() -> None:
+    assert visavis.load(live=True).window < SAMPLE_RATE * 0.4 < visavis.load().window
 
 
 def test_sound_without_a_rate_is_refused(portrait: Portrait, tmp_path: Path) -> None:

@@ -37,7 +37,11 @@ def test_every_file_in_the_readme_tree_exists_and_none_is_forgotten() -> None:
     assert missing == []
     root = ROOT / "src/visavis"
     files = {str(path.relative_to(root)) for path in root.rglob("*.py") if path.name[:2] != "__"}
-    forgotten = {name for name in files - named if not name.startswith(("train/", "eval/", "data/", "diffusion/"))}
+    forgotten = {
+        name
+        for name in files - named
+        if not name.startswith(("train/", "eval/", "data/", "diffusion/"))
+    }
     assert forgotten == set()
 
 

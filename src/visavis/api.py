@@ -32,6 +32,7 @@ from visavis.motion.controls import Controls, Timeline, as_timeline
 from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.filters import resample
 from visavis.motion.models import motion_by
+from visavis.motion.shaping import directed
 from visavis.render.base import Renderer
 from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import MeshWarpRenderer
@@ -96,25 +97,26 @@ class Result:
 
 
 def load(
-    *, fps: int = MOTION_FPS, motion_model: str | None = None, steps: int = 1
+    *, fps: int = MOTION_FPS, motion_model: str | None = None, steps: int = 1, live: bool = False
 ) -> MotionAnimator:
     """Return the packaged animator: phones from sound, motion, mesh warp.
 
     It holds weights only: one serves any number of portraits and sessions. ``motion_model`` and
-    ``steps`` as in ``animate``.
+    ``steps`` as in ``animate``. ``live`` is for sound that comes as it is spoken: motion then comes
+    four frames at a time; without it chunks grow to a second, which costs less and waits longer.
 
     Raises:
         InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion model.
     """
     check_whole("fps", fps, 1, 240)
-    return MotionAnimator(*parts(motion_model, steps), fps)
+    return MotionAnimator(*parts(motion_model, steps, live), fps)
 
 
 def parts(
-    motion_model: str | None = None, steps: int = 1
+    motion_model: str | None = None, steps: int = 1, live: bool = False
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the packaged parts of the animator: what hears, what moves, what draws."""
-    motion = motion_by(motion_model, steps)
+    motion = motion_by(motion_model, steps, live)
     return PhoneRecognizer(), motion, InsetRenderer(MeshWarpRenderer())
 
 
@@ -270,6 +272,7 @@ def _scene(
         script = script[round(start * fps) : None if end is None else round(end * fps)]
         if not len(script):
             raise InputError(f"{motion} ends before the trim begins, at {start} s.")
+        script = directed(script, play.timeline)
         moments = (script[i : i + 1] for i in range(len(script)))
         played = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
         yield _Scene(played, len(script), fps, [])

@@ -245,7 +245,7 @@ def measure(
     check_size(size)
     check_whole("seconds", seconds, 1, 3600)
     check_whole("starts", starts, 1, 1000)
-    animator = load(fps=fps)
+    animator = load(fps=fps, live=True)
     watch = Stopwatch()
     _demo()
     open_ms = watch.elapsed_s() * 1000

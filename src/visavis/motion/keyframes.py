@@ -135,9 +135,13 @@ def _words(value: Any) -> list[Any]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(float(value)):
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError(value) from error
+    if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError(value)
-    return float(value)
+    return number
 
 
 def read_timeline(path: str | Path, base: Controls | None = None) -> Timeline:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from visavis.errors import InputError
 from visavis.hub import manifest
 from visavis.motion.base import MotionModel
+from visavis.motion.chunks import LIVE, ChunkPlan
 from visavis.motion.diffused import FEW, NETWORK, STEPS, DiffusedMotion, Sampling
 from visavis.motion.rules import RuleMotion
 
 MOTION_MODELS = ("diffused", "rules")
 
 
-def motion_by(name: str | None = None, steps: int = 1) -> MotionModel:
+def motion_by(name: str | None = None, steps: int = 1, live: bool = False) -> MotionModel:
     """Return the motion model ``name`` of MOTION_MODELS; by default the first that is packaged.
+
+    ``live`` keeps its chunks short, for sound that comes as it is spoken.
 
     Raises:
         InputError: there is no such model, or it cannot take so many ``steps``.
@@ -26,4 +29,6 @@ def motion_by(name: str | None = None, steps: int = 1) -> MotionModel:
     if steps not in possible:
         accepted = ", ".join(map(str, possible))
         raise InputError(f"steps {steps!r} is not possible with motion by {chosen}: {accepted}.")
-    return DiffusedMotion(sampling=Sampling(steps)) if chosen == "diffused" else RuleMotion()
+    if chosen == "rules":
+        return RuleMotion()
+    return DiffusedMotion(sampling=Sampling(steps), plan=LIVE if live else ChunkPlan())

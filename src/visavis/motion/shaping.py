@@ -13,10 +13,20 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.errors import InputError
 from visavis.motion.conditions import EYE_RANGE_DEG, energy_wish, gaze_of, group
-from visavis.motion.controls import REGIONS, Controls
-from visavis.motion.layout import COEFFICIENTS, INDEX, ROTATION, SCALE, SIZE, TRANSLATION
-from visavis.types import FloatArray
+from visavis.motion.controls import REGIONS, Controls, Timeline
+from visavis.motion.layout import (
+    COEFFICIENTS,
+    INDEX,
+    ROTATION,
+    SCALE,
+    SIZE,
+    TRANSLATION,
+    pack,
+    unpack,
+)
+from visavis.types import FloatArray, Motion
 
 _LOOKING = 1.0
 """Degrees by which eyes that aim at something still wander about it, at most."""
@@ -67,6 +77,23 @@ def held(controls: Sequence[Controls]) -> FloatArray:
 def _columns(region: str) -> list[int]:
     """Return the columns of a region of controls.REGIONS."""
     return [i for name in REGIONS[region] for i in group(name)]
+
+
+def directed(motion: Motion, timeline: Timeline) -> Motion:
+    """Return recorded ``motion`` as ``timeline`` asks; default controls change no bit.
+
+    Raises:
+        InputError: it asks for what only a motion model can do.
+    """
+    controls = [timeline.at(i / motion.fps) for i in range(len(motion))]
+    for wish in controls:
+        if wish.emotion != "neutral" or wish.blink_rate is not None:
+            raise InputError(
+                "A motion file has its own emotion and blinks; leave emotion and blink rate out, "
+                "or give a recording instead of the motion."
+            )
+    done = np.zeros((len(motion), 3), np.float32)
+    return unpack(shaped(turned(pack(motion), controls), controls, done), motion.fps)
 
 
 def shaped(values: FloatArray, controls: Sequence[Controls], done: FloatArray) -> FloatArray:

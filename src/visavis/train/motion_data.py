@@ -22,6 +22,7 @@ from visavis.data import articulation
 from visavis.data.clip import read_clip
 from visavis.data.emotions import felt
 from visavis.data.people import split_of
+from visavis.errors import InputError
 from visavis.motion import conditions
 from visavis.motion.ambient import EYE_RANGE_DEG
 from visavis.motion.coarticulation import silence
@@ -116,7 +117,13 @@ class MotionData:
     def __init__(self, folder: Path, split: str = "train") -> None:
         """Read all items of ``split`` ("train", "validation" or "test") in ``folder``."""
         items = [read_item(p) for p in sorted(folder.glob("*.npz")) if ".part." not in p.name]
-        self.items = [i for i in items if split_of(i.person) == split and len(i.motion) >= 12]
+        long = [i for i in items if len(i.motion) >= 12]
+        self.items = [i for i in long if split_of(i.person) == split]
+        if not long:
+            raise InputError(f"{folder} has no features; make them with visavis.train.motion_data.")
+        if not self.items:
+            log.warning("no person of %s is in the %s split; all are taken", folder, split)
+            self.items = long
         self._by_source = {
             s: [i for i in self.items if i.source == s]
             for s in SHARES
