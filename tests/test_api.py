@@ -252,8 +252,8 @@ def test_controls_direct_a_motion_file_too(portrait: Portrait, tmp_path: Path) -
     options = {"size": SIZE, "motion": script, "motion_out": out}
     visavis.animate(portrait, None, tmp_path / "a.mp4", controls=wish, **options)
     assert np.allclose(read_motion(out).coefficients[:, INDEX["jawOpen"]], 0.3)
+    wish = Controls(emotion="happy", intensity=1.0)
     with pytest.raises(InputError, match="emotion"):
-        wish = Controls(emotion="happy", intensity=1.0)
         visavis.animate(portrait, None, tmp_path / "b.mp4", controls=wish, **options)
 
 

@@ -101,7 +101,7 @@ def test_torch_and_onnx_agree(tmp_path: Path) -> None:
         with torch.no_grad():
             expected = net(*inputs).numpy()
         got = network({k: x.numpy() for k, x in zip(INPUTS, inputs, strict=True)})[0]
-        np.testing.assert_allclose(got, expected, atol=5e-3)
+        assert np.abs(got - expected).max() < 0.03 * expected.std() + 0.01  # weights in bytes
     assert json.loads(network.metadata["mean"])[3] == 3
 
 
