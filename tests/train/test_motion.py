@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from visavis.data.clip import Clip, write_clip  # noqa: E402
 from visavis.motion import conditions  # noqa: E402
 from visavis.motion.layout import INDEX, SIZE  # noqa: E402
+from visavis.motion.shaping import aimed  # noqa: E402
 from visavis.nn.session import Network  # noqa: E402
 from visavis.train import motion_data  # noqa: E402
 from visavis.train.motion_nets import INPUTS, PRESETS, WIDTHS, Denoiser, export  # noqa: E402
@@ -130,7 +131,7 @@ def test_blinks_are_found_where_the_lids_meet() -> None:
 def test_aimed_eyes_look_there_whatever_the_head_does() -> None:
     values = made_clip("x", "speech", Phase.SPEAKING).motion
     gaze = np.tile(np.array([[6.0, -4.0]], np.float32), (len(values), 1))
-    np.testing.assert_allclose(conditions.gaze_of(motion_data.aimed(values, gaze)), gaze, atol=1e-3)
+    np.testing.assert_allclose(conditions.gaze_of(aimed(values, gaze)), gaze, atol=1e-3)
 
 
 def test_groups_that_lag_get_more_weight() -> None:

@@ -18,7 +18,7 @@ from visavis.motion.rules import RuleMotion
 from visavis.types import Audio, Features, FloatArray
 
 _ROWS = 100
-_SHUT = {"P": 0.65, "B": 0.85, "M": 1.0}
+SHUT_SHARE = {"P": 0.65, "B": 0.85, "M": 1.0}
 """Share of each bilabial during which the lips are shut; the rest is burst and breath."""
 _BLUR = np.array([0.25, 0.5, 0.25], np.float32)
 
@@ -40,8 +40,8 @@ def exact(rows: FloatArray, phones: Phones) -> FloatArray:
         out[a:b, : len(PHONES)] = 0.0
         out[a:b, PHONES.index(name)] = 1.0
         out[a:b, LABIAL] = float(name in ("F", "V"))
-        if name in _SHUT:
-            out[a : a + max(3, round((b - a) * _SHUT[name])), CLOSED] = 1.0
+        if name in SHUT_SHARE:
+            out[a : a + max(3, round((b - a) * SHUT_SHARE[name])), CLOSED] = 1.0
     quiet = out[:, 0] > 0.5
     out[quiet, LEVEL] = np.minimum(out[quiet, LEVEL], -30.0)
     out[quiet, PITCH : VOICING + 1] = 0.0

@@ -24,10 +24,10 @@ from visavis.data.emotions import felt
 from visavis.data.people import split_of
 from visavis.errors import InputError
 from visavis.motion import conditions
-from visavis.motion.ambient import EYE_RANGE_DEG
 from visavis.motion.coarticulation import silence
 from visavis.motion.controls import EMOTIONS
 from visavis.motion.layout import COEFFICIENTS, INDEX, ROTATION, SIZE, mirrored
+from visavis.motion.shaping import aimed
 from visavis.nn.session import Network
 from visavis.train.speech_data import disturb, load_unlabelled
 from visavis.types import FloatArray, Phase
@@ -191,7 +191,7 @@ def wished(
     rows = np.zeros((len(values), conditions.SIZE), np.float32)
     values, energy = _livelier(values, rng)
     values = _with_emotion(values, item, rng, rows)
-    values = _turned(values, item, rng, rows)
+    values = _turned(values, rng, rows)
     if rng.random() > DROP["phase"]:
         rows[:, conditions.PHASE.start + item.phase] = 1
     if rng.random() > DROP["blink"]:
@@ -249,9 +249,7 @@ def _with_emotion(
     return values
 
 
-def _turned(
-    values: FloatArray, item: Item, rng: np.random.Generator, rows: FloatArray
-) -> FloatArray:
+def _turned(values: FloatArray, rng: np.random.Generator, rows: FloatArray) -> FloatArray:
     """Turn head and eyes by random angles; write where they aim into ``rows``."""
     out = values.copy()
     if rng.random() > DROP["head"]:
@@ -268,23 +266,6 @@ def _turned(
         out = aimed(out, aim.astype(np.float32))
         rows[:, conditions.GAZE] = asked / conditions.GAZE_UNIT_DEG
         rows[:, conditions.HAS_GAZE] = 1
-    return out
-
-
-def aimed(values: FloatArray, gaze: FloatArray) -> FloatArray:
-    """Return ``values`` (t, 58) with eyes that aim at ``gaze`` (t, 2) degrees for the viewer."""
-    out = values.copy()
-    right = np.clip((gaze[:, 0] - values[:, 53]) / EYE_RANGE_DEG, -1, 1)
-    up = np.clip((gaze[:, 1] - values[:, 52]) / EYE_RANGE_DEG, -1, 1)
-    was_down = np.maximum(values[:, INDEX["eyeLookDownLeft"]], 0)
-    for side, inward in (("Left", -right), ("Right", right)):
-        out[:, INDEX["eyeLookIn" + side]] = np.maximum(0, inward)
-        out[:, INDEX["eyeLookOut" + side]] = np.maximum(0, -inward)
-        out[:, INDEX["eyeLookUp" + side]] = np.maximum(0, up)
-        out[:, INDEX["eyeLookDown" + side]] = np.maximum(0, -up)
-        lid = out[:, INDEX["eyeBlink" + side]]
-        lowered = 0.6 * (np.maximum(0, -up) - was_down)
-        out[:, INDEX["eyeBlink" + side]] = np.clip(lid + lowered * (1 - lid), 0, 1)
     return out
 
 

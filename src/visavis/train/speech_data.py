@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from visavis.audio.features import ROWS_PER_SECOND, row_count
 from visavis.audio.phones import PHONES
+from visavis.data.articulation import SHUT_SHARE
 from visavis.media.read import open_audio
 from visavis.train.sentences import is_held_out_voice
 from visavis.types import SAMPLE_RATE, FloatArray
@@ -24,8 +25,6 @@ from visavis.types import SAMPLE_RATE, FloatArray
 IGNORED = -1
 HELD_OUT_SPEAKER = "p228"
 _LONGEST_S = 0.42
-_LIPS_SHUT = {"P": 0.65, "B": 0.85, "M": 1.0}
-"""Share of each bilabial during which the lips are shut; the rest is burst and breath."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ def row_labels(phones: list[tuple[float, float, str]], rows: int) -> NDArray[np.
         labels[a:b, 0] = PHONES.index(name)
         labels[a:b, 1] = 0
         labels[a:b, 2] = int(name in ("F", "V"))
-        if name in _LIPS_SHUT:
+        if name in SHUT_SHARE:
             labels[a:b, 1] = IGNORED
-            labels[a : a + max(2, round((b - a) * _LIPS_SHUT[name])), 1] = 1
+            labels[a : a + max(2, round((b - a) * SHUT_SHARE[name])), 1] = 1
     return labels
 
 

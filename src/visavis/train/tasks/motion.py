@@ -357,15 +357,15 @@ def run(plan: Plan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     data, judged = MotionData(plan.data), MotionData(plan.data, "validation")
     teacher = begin(plan, data)
-    total = torch.zeros(len(GROUPS))
+    since: list[Tensor] = []
     for draw in drawn(plan, data, teacher.step):
-        total += learn(plan, teacher, draw).cpu()
+        since.append(learn(plan, teacher, draw).cpu())
         if teacher.step % plan.save_every == 0 or teacher.step == plan.steps:
             found = validate(teacher.average, teacher, judged, plan.device)
-            mean = {f"train_{k}": round(float(v) / plan.save_every, 4)
-                    for k, v in zip(GROUPS, total, strict=True)}  # fmt: skip
-            save(plan, teacher, {"step": teacher.step, **mean, **found})
-            total.zero_()
+            mean = torch.stack(since).mean(0).tolist()
+            learnt = {f"train_{k}": round(v, 4) for k, v in zip(GROUPS, mean, strict=True)}
+            save(plan, teacher, {"step": teacher.step, **learnt, **found})
+            since.clear()
 
 
 def arguments() -> Plan:
