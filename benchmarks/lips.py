@@ -1,6 +1,6 @@
 """Lips against phones nobody trained on: do they close, open, keep time and rest?
 
-``python benchmarks/lips.py --shared ../shared [--model rules|diffused] [--corpora FOLDER ...]``
+``python benchmarks/lips.py --shared ../shared [--model diffused|rules] [--corpora FOLDER ...]``
 prints one line per measure and JSON last: English recordings; languages no training hears, spoken
 by espeak-ng here and now (skipped where the package ``espeakng-loader`` is missing); corpora made
 by recipes/make_speech_languages.py or recipes/align_speech.py; each clean and at 10 dB under noise
@@ -20,10 +20,12 @@ import numpy as np
 from lips_sets import CONDITIONS, Disturbance, Spoken, by_espeak, english, from_folder
 
 from visavis.audio.phones import PhoneRecognizer
-from visavis.hub import asset
 from visavis.motion.base import MotionModel
+from visavis.motion.contact import lip_gap
 from visavis.motion.controls import Timeline
-from visavis.motion.models import motion_by
+from visavis.motion.diffused import DiffusedMotion
+from visavis.motion.layout import pack
+from visavis.motion.models import MOTION_MODELS, motion_by
 from visavis.nn.session import Network
 from visavis.train.ipa import NEARLY
 from visavis.train.speech_data import coloured_noise, tones
@@ -46,10 +48,12 @@ Counts = dict[str, list[Any]]
 class Speaker:
     """The way from sound to motion."""
 
-    def __init__(self, model: str, phones: Path | None) -> None:
-        """Load the motion model, and the phone network in the file ``phones`` or the packaged."""
+    def __init__(self, model: str, phones: Path | None, network: Path | None) -> None:
+        """Load the motion model and the phone network, packaged or in the files given."""
         self._recognizer = PhoneRecognizer(None if phones is None else Network(str(phones)))
-        self._model: MotionModel = motion_by(model)
+        self._model: MotionModel = (
+            motion_by(model) if network is None else DiffusedMotion(Network(str(network)))
+        )
 
     def __call__(self, samples: np.ndarray, seed: int = 0) -> tuple[Motion, float, float]:
         """Return the motion and the processor seconds of hearing and of moving."""
@@ -61,12 +65,9 @@ class Speaker:
         return motion, t1 - t0, time.process_time() - t1
 
 
-def lip_gap(motion: Motion) -> np.ndarray:
-    """Return the gap of the lips in cm (t,)."""
-    with np.load(asset("rig.npz")) as rig:
-        lower, upper = rig["lips_lower_inner"][5], rig["lips_upper_inner"][5]
-        opens = (rig["basis"][:, lower, 1] - rig["basis"][:, upper, 1]).astype(np.float32)
-    return np.maximum(0.0, motion.coefficients @ opens)
+def gap_of(motion: Motion) -> np.ndarray:
+    """Return the gap of the lips in cm (t,), none below 0."""
+    return np.maximum(0.0, lip_gap(pack(motion)))
 
 
 def mouth_values(motion: Motion) -> np.ndarray:
@@ -120,7 +121,7 @@ def judge_clip(clip: Spoken, speaker: Speaker) -> Counts:
     samples, phones = clip.samples, clip.phones
     padded = np.concatenate([samples, np.zeros(SAMPLE_RATE * 3 // 2, np.float32)])
     motion, hearing_s, moving_s = speaker(padded)
-    gap, fps, length_s = lip_gap(motion), motion.fps, len(samples) / SAMPLE_RATE
+    gap, fps, length_s = gap_of(motion), motion.fps, len(samples) / SAMPLE_RATE
     found = judge_phones(phones, gap, motion)
     last_speech_s = max((b for _, b, p in phones if p != "SIL"), default=0.0)
     found["rest"] = [rest_ms(motion, gap, min(last_speech_s, length_s), length_s + 1.4)]
@@ -205,7 +206,7 @@ def without_speech(speaker: Speaker) -> dict[str, float]:
     out = {}
     for name, make in (("noise", coloured_noise), ("music", tones)):
         rng = np.random.default_rng(7)
-        gaps = [lip_gap(speaker(make(160000, rng) * 0.05)[0]) for _ in range(4)]
+        gaps = [gap_of(speaker(make(160000, rng) * 0.05)[0]) for _ in range(4)]
         out[f"open_in_{name}"] = round(float((np.concatenate(gaps) > OPEN_CM).mean()), 3)
     return out
 
@@ -214,7 +215,8 @@ def arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--model", choices=("rules", "diffused"), default="rules")
+    parser.add_argument("--model", choices=MOTION_MODELS, default="diffused")
+    parser.add_argument("--network", type=Path, help="another motion network (ONNX)")
     parser.add_argument("--phones", type=Path, help="another phone network (ONNX)")
     parser.add_argument("--corpora", type=Path, nargs="*", default=[])
     parser.add_argument("--conditions", nargs="*", choices=CONDITIONS, default=list(CONDITIONS))
@@ -225,7 +227,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Print the measures."""
     args = arguments()
-    speaker, disturb = Speaker(args.model, args.phones), Disturbance(args.shared)
+    speaker, disturb = Speaker(args.model, args.phones, args.network), Disturbance(args.shared)
     sets = {"en (recorded)": english(args.shared), **by_espeak(args.most)}
     for folder in args.corpora:
         sets.update(from_folder(folder, args.most))
