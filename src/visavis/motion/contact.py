@@ -42,12 +42,18 @@ def made(values: FloatArray, rows: FloatArray, frames: slice) -> FloatArray:
 
     In silence lips that are all but shut are shut: a resting mouth does not tremble.
     """
-    windows = windows_of(rows)[frames]
-    shut, tuck = contacts(windows)
+    windows = windows_of(rows)
+    shut, tuck = (_lasting(x)[frames] for x in contacts(windows))
     out = _shut(_tucked(values, tuck), shut)
     ajar = lip_gap(out)
-    at_rest = silences(windows) * (1 - smoothstep(ajar, *_AJAR_CM))
+    at_rest = silences(windows[frames]) * (1 - smoothstep(ajar, *_AJAR_CM))
     return _closed(out, at_rest * np.maximum(ajar, 0))
+
+
+def _lasting(evidence: FloatArray) -> FloatArray:
+    """Return ``evidence`` (n,) without what lasts a single frame: a contact takes two at least."""
+    padded = np.pad(evidence, 1)
+    return np.minimum(evidence, 3 * np.maximum(padded[:-2], padded[2:]))
 
 
 def _tucked(values: FloatArray, tuck: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from visavis.diffusion.guidance import guide
 from visavis.diffusion.samplers import sample_consistency, sample_ddim, spaced_times
 from visavis.diffusion.schedule import CosineSchedule
 from visavis.errors import InputError
-from visavis.motion import blinks, conditions, contact, seams
+from visavis.motion import blinks, conditions, contact, seams, steady
 from visavis.motion.chunks import ChunkPlan
 from visavis.motion.coarticulation import silence
 from visavis.motion.conditions import ROWS_PER_FRAME
@@ -107,8 +107,8 @@ class DiffusedState:
 
     ``rows`` and ``other`` (r, 45) evidence from the oldest context frame on; ``context`` (k, 58)
     past motion and ``controls`` (k, 25) what it was asked; ``foreseen`` (0 or 1, 58) what the last
-    chunk made of the frame to come; the clock of the blinks; ``received`` rows in all; the frame
-    and the chunk to come. Bounded, and free to be copied and pickled.
+    chunk made of the frame to come; the ``head`` in motion; the clock of the blinks; ``received``
+    rows in all; the frame and the chunk to come. Bounded, and free to be copied and pickled.
     """
 
     seed: int
@@ -118,6 +118,7 @@ class DiffusedState:
     context: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE), np.float32))
     controls: FloatArray = field(default_factory=lambda: np.zeros((0, conditions.SIZE), np.float32))
     foreseen: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE), np.float32))
+    head: steady.HeadState = field(default_factory=steady.HeadState)
     received: int = 0
     frame: int = 0
     chunk: int = 0
@@ -202,18 +203,20 @@ class DiffusedMotion:
         asked = [timeline.at((state.frame + i) / self.fps) for i in range(window - past)]
         clock, flags = _lids(state, asked, length)
         rows = np.concatenate([state.controls, conditions.control_rows(asked, flags)])
+        spoken = _spoken(_filled(state.rows, window), rows)
         inputs = {
-            "speech": conditions.speech_rows(_filled(state.rows, window)),
+            "speech": conditions.speech_rows(spoken),
             "other": conditions.other_rows(_filled(state.other, window)),
             "controls": rows,
         }
         fixed = held(asked)
         sampled = self._sampled(state, inputs, fixed)[past:] * self._std + self._mean
         made = limited(seams.joined(sampled[:length], state.foreseen))
-        made = contact.made(made, _filled(state.rows, window), new)
+        made = steady.blinking(contact.made(made, spoken, new), rows, new)
         fixed = fixed[:length]
         made = np.where(np.isnan(fixed), made, fixed)
-        motion = shaped(made, asked[:length], rows[new, conditions.ENERGY])
+        head, motion = steady.carried(state.head, made)
+        motion = shaped(motion, asked[:length], rows[new, conditions.ENERGY])
         context = np.concatenate([state.context, made])[max(0, new.stop - self._plan.context) :]
         gone = ROWS_PER_FRAME * (new.stop - len(context))
         after = replace(
@@ -224,6 +227,7 @@ class DiffusedMotion:
             context=context,
             controls=rows[new.stop - len(context) : new.stop],
             foreseen=sampled[length : length + 1],
+            head=head,
             frame=state.frame + length,
             chunk=state.chunk + 1,
         )
@@ -307,6 +311,14 @@ def _lids(
         flags.append(is_shut)
         kept = clock if i < length else kept
     return kept, np.array(flags)
+
+
+def _spoken(rows: FloatArray, controls: FloatArray) -> FloatArray:
+    """Return evidence ``rows`` (4n, 45) with silence wherever ``controls`` (n, 25) ask for a face
+    that listens or idles: it does not mouth what is heard.
+    """
+    is_speaking = controls[:, conditions.PHASE.start] > 0
+    return np.where(np.repeat(is_speaking, ROWS_PER_FRAME)[:, None], rows, silence(1))
 
 
 def _filled(rows: FloatArray, frames: int) -> FloatArray:
