@@ -73,7 +73,7 @@ _CONTROLS: dict[str, tuple[str, str]] = {
     "intensity": ("0..1", "How strong the emotion is."),
     "gaze": ("WHERE", "viewer, away, free, or YAW,PITCH in degrees: + your right, + up."),
     "blink-rate": ("N", "Blinks per minute, 0 to 60, or natural."),
-    "head": ("P,Y,R", "Pitch, yaw, roll in degrees the head tends to (+ up, + your right, + clockwise), or free."),
+    "head": ("P,Y,R", "Pitch, yaw, roll it tends to, degrees: + up, your right, clockwise."),
     "head-range": ("0..2", "How far the head moves of itself, 1 as usual."),
     "energy": ("0.5..1.5", "How lively, 1 as usual."),
     "gain": ("NAME=X", "Factor for a coefficient, such as jawOpen=1.2. Repeatable."),
