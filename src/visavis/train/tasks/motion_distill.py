@@ -63,8 +63,8 @@ class Plan:
     out: Path
     preset: str = "cpu"
     steps: int = 2000
-    batch: int = 32
-    rate: float = 3e-4
+    batch: int = 16
+    rate: float = 5e-4
     seed: int = 0
     grid: int = 10
     reach: int = 10
@@ -72,8 +72,8 @@ class Plan:
     own: float = 0.5
     speech: float = 1.0
     wishes: float = 1.0
-    anchor: float = 0.1
-    adversarial: float = 0.02
+    anchor: float = 0.05
+    adversarial: float = 0.005
     calm: float = 0.3
     save_every: int = 250
     slow: float = 0.95
