@@ -29,7 +29,7 @@ from visavis.eval import dynamics
 from visavis.motion.base import MotionModel
 from visavis.motion.chunks import LIVE, ChunkPlan
 from visavis.motion.controls import Controls, Timeline
-from visavis.motion.layout import INDEX, pack, unpack
+from visavis.motion.layout import INDEX, pack
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, FloatArray, Phase
 
 STEPS = (1, 2, 4, 10, 50)
@@ -162,7 +162,7 @@ def _played(
 
 def minute_statistics(values: FloatArray) -> dict[str, float]:
     """Return what one minute of motion (1500, 58) is like."""
-    gap = np.percentile(lip_gap(unpack(values)), [5, 50, 95])
+    gap = np.percentile(lip_gap(values), [5, 50, 95])
     out = {"lip gap p5, cm": gap[0], "lip gap p50, cm": gap[1], "lip gap p95, cm": gap[2]}
     for name in ("headPitch", "headYaw", "headRoll", "headX", "headY", "headScale"):
         column = values[:, INDEX[name]].astype(np.float64)

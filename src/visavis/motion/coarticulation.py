@@ -118,7 +118,7 @@ def _contacts(rows: FloatArray, speech: FloatArray) -> tuple[FloatArray, FloatAr
     closed = 0.5 * (rows[..., CLOSED] + rows[..., _BILABIALS].sum(-1))
     labial = 0.5 * (rows[..., LABIAL] + rows[..., _LABIODENTALS].sum(-1))
     return (
-        _contact(closed * speech, _touch(0.035, 0.0, 0.035), 0.14, 0.3),
+        _contact(closed * speech, _touch(0.035, 0.0, 0.035), 0.11, 0.25),
         _contact(labial * speech, _touch(0.05, 0.015, 0.05), 0.2, 0.6),
     )
 
