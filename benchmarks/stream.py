@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import players
 from charts import Curve, Panel, draw
-from lips import lip_gap
 
 from visavis.audio.phones import PhoneRecognizer
 from visavis.eval import dynamics
 from visavis.motion.base import MotionModel
 from visavis.motion.chunks import LIVE, ChunkPlan
+from visavis.motion.contact import lip_gap
 from visavis.motion.controls import Controls, Timeline
 from visavis.motion.layout import INDEX, pack
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, FloatArray, Phase
