@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from lips import held_out
+from lips_sets import english
 
 import visavis
 from visavis.eval import lips, motion
@@ -28,7 +28,6 @@ from visavis.eval.alignment import Span
 from visavis.eval.evaluate import Evaluation, Follow, evaluate
 from visavis.eval.report import write_report
 from visavis.faces.landmarks import FaceLandmarks, track
-from visavis.train.speech_data import read_sound
 from visavis.types import SAMPLE_RATE, ImageArray
 
 SILENCE_S = 1.0
@@ -66,11 +65,10 @@ def talk(
     args: argparse.Namespace, portrait: Path, folder: Path, follow: Follow
 ) -> list[Evaluation]:
     """Animate and judge each held-out clip."""
-    clips = args.shared / "data/speech/aligned"
     out = []
-    for name, phones in held_out(clips)[:: args.every]:
+    for clip in english(args.shared)[:: args.every]:
+        name, samples, phones = clip.name, clip.samples, clip.phones
         video, spoken = folder / f"{name}.mp4", folder / f"{name}.json"
-        samples = read_sound(clips / f"{name}.flac")
         silence = np.zeros(round(SILENCE_S * SAMPLE_RATE), np.float32)
         sound = (np.concatenate([samples, silence]), SAMPLE_RATE)
         motion_out = folder / f"{name}.npz"

@@ -50,4 +50,5 @@ def test_using_everything_in_the_plain_install_needs_no_torch() -> None:
 
 def test_neither_the_plain_nor_the_test_install_asks_for_torch() -> None:
     wanted = [line for line in requires("visavis") or [] if "torch" in line]
-    assert all("train" in line or "neural" in line for line in wanted), wanted
+    optional = ("train", "neural", "hubert")
+    assert all(any(extra in line for extra in optional) for line in wanted), wanted
