@@ -25,11 +25,18 @@ _FIRM = {"mouthPress": 0.16, "mouthRollLower": 0.12, "mouthRollUpper": 0.08}
 
 
 @cache
-def gap_weights() -> FloatArray:
-    """Return the cm (52,) by which each coefficient parts the middles of the rig's inner lips."""
+def gap_rows() -> FloatArray:
+    """Return the cm (points, 52) by which each coefficient parts each pair of inner-lip points."""
     with np.load(asset("rig.npz")) as rig:
-        lower, upper = rig["lips_lower_inner"][5], rig["lips_upper_inner"][5]
-        return np.asarray(rig["basis"][:, lower, 1] - rig["basis"][:, upper, 1], np.float32)
+        lower, upper = rig["lips_lower_inner"], rig["lips_upper_inner"]
+        return np.asarray((rig["basis"][:, lower, 1] - rig["basis"][:, upper, 1]).T, np.float32)
+
+
+@cache
+def gap_weights() -> FloatArray:
+    """Return the cm (52,) by which each coefficient parts the middles of the inner lips."""
+    rows = gap_rows()
+    return rows[len(rows) // 2].copy()
 
 
 def lip_gap(values: FloatArray) -> FloatArray:

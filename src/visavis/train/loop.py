@@ -61,12 +61,37 @@ class Plan:
     start: Path | None = None
 
 
+def cosine_rate(rate: float, step: int, steps: int, rise: int, least: float) -> float:
+    """Return the learning rate of ``step``: ``rise`` steps up to ``rate``, then half a cosine down
+    to the share ``least`` of it at ``steps``.
+    """
+    share = min(1.0, max(0, step - rise) / max(1, steps - rise))
+    fall = least + (1 - least) * 0.5 * (1 + math.cos(math.pi * share))
+    return rate * min(1.0, (step + 1) / rise) * fall
+
+
 def rate_at(plan: Plan, step: int) -> float:
     """Return the learning rate of ``step``: 200 steps up, then half a cosine down to 1 %."""
-    if step < 200:
-        return plan.rate * (step + 1) / 200
-    share = (step - 200) / max(1, plan.steps - 200)
-    return plan.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+    return cosine_rate(plan.rate, step, plan.steps, rise=200, least=0.01)
+
+
+def descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Make one step of ``optimiser`` down ``loss`` at ``rate``, gradients limited to norm 1."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+
+
+def keep(out: Path, state: dict[str, Any], row: dict[str, Any]) -> None:
+    """Write ``state`` to state.pt in ``out``, whole or not at all; append ``row`` to log.jsonl."""
+    torch.save(state, out / "state.tmp")
+    (out / "state.tmp").replace(out / "state.pt")
+    with (out / "log.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    log.info("%s", row)
 
 
 def run(task: Task, plan: Plan) -> None:
@@ -123,12 +148,7 @@ def _save(task: Task, plan: Plan, parts: Any, step: int, loss: float) -> None:
         "net": net.state_dict(), "average": average.state_dict(),
         "optimiser": optimiser.state_dict(), "step": step,
     }  # fmt: skip
-    torch.save(state, plan.out / "state.tmp")
-    (plan.out / "state.tmp").replace(plan.out / "state.pt")
-    row = {"step": step, "loss": round(loss, 5), **task.validate(average)}
-    with (plan.out / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    log.info("%s", row)
+    keep(plan.out, state, {"step": step, "loss": round(loss, 5), **task.validate(average)})
     task.export(average, plan.out / "model.onnx")
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from visavis.diffusion.schedule import CosineSchedule
-from visavis.hub import asset
 from visavis.motion import conditions
+from visavis.motion.contact import gap_rows
 from visavis.motion.layout import SIZE
-from visavis.train.loop import follow
+from visavis.train.loop import cosine_rate, descend, follow, keep
 from visavis.train.motion_data import MotionData
 from visavis.train.motion_nets import PRESETS, Denoiser, export
 
@@ -105,10 +103,7 @@ class GroupWeights:
 @cache
 def lip_rows() -> Tensor:
     """Return (points, 52): the gap in cm of each pair of inner-lip points per coefficient."""
-    with np.load(asset("rig.npz")) as rig:
-        lower, upper = rig["lips_lower_inner"], rig["lips_upper_inner"]
-        gaps = rig["basis"][:, lower, 1] - rig["basis"][:, upper, 1]
-    return torch.from_numpy(gaps[:, 3:-3].astype(np.float32).T)
+    return torch.from_numpy(gap_rows()[3:-3].copy())
 
 
 @cache
@@ -248,9 +243,7 @@ def begin(plan: Plan, data: MotionData) -> Teacher:
 
 def rate_at(plan: Plan, step: int) -> float:
     """Return the learning rate: 200 steps up, then half a cosine down to 2 %."""
-    share = max(0, step - 200) / max(1, plan.steps - 200)
-    fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))
-    return plan.rate * min(1.0, (step + 1) / 200) * fall
+    return cosine_rate(plan.rate, step, plan.steps, rise=200, least=0.02)
 
 
 class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -296,12 +289,7 @@ def learn(plan: Plan, teacher: Teacher, draw: dict[str, Tensor]) -> Tensor:
     free = (~masks.given & batch["known"][:, None]).float()
     losses = group_losses(guess.float(), clean, free, (teacher.mean, teacher.std))
     loss = teacher.weights.weigh(losses) if plan.adaptive else losses.mean()
-    teacher.optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(teacher.net.parameters(), 1.0)
-    for group in teacher.optimiser.param_groups:
-        group["lr"] = rate_at(plan, teacher.step)
-    teacher.optimiser.step()
+    descend(loss, teacher.net, teacher.optimiser, rate_at(plan, teacher.step))
     teacher.step += 1
     follow(teacher.average, teacher.net, min(plan.average, teacher.step / (teacher.step + 10)))
     return losses.detach()
@@ -341,11 +329,7 @@ def validate(net: nn.Module, teacher: Teacher, data: MotionData, device: str) ->
 
 def save(plan: Plan, teacher: Teacher, row: dict[str, float]) -> None:
     """Write state, log line and the ONNX file."""
-    torch.save(teacher.state(), plan.out / "state.tmp")
-    (plan.out / "state.tmp").replace(plan.out / "state.pt")
-    with (plan.out / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    log.info("%s", row)
+    keep(plan.out, teacher.state(), row)
     mean, std = teacher.mean.cpu().numpy(), teacher.std.cpu().numpy()
     export(teacher.average, mean, std, plan.out / "model.onnx")
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from visavis.train.discriminator import (
     is_heard,
     mismatched,
 )
-from visavis.train.loop import follow
+from visavis.train.loop import cosine_rate, descend, follow, keep
 from visavis.train.motion_data import MotionData
 from visavis.train.motion_exam import SCHEDULE, Facts, guided, set_exam, speaker, take
 from visavis.train.motion_nets import PRESETS, Denoiser, export
@@ -238,7 +237,7 @@ def learn(plan: Plan, work: Distillation, data: MotionData) -> dict[str, float]:
         losses["judge"] = _judge(work, window, made, rng)
         losses["adversarial"] = generator_loss(work.judge, made, window.facts)
         total = total + plan.adversarial * losses["adversarial"]
-    _descend(total, work.student, work.optimiser, rate_at(plan, work.step))
+    descend(total, work.student, work.optimiser, rate_at(plan, work.step))
     work.step += 1
     follow(work.slow, work.student, plan.slow)
     follow(work.average, work.student, min(plan.average, work.step / (work.step + 10)))
@@ -249,34 +248,18 @@ def _judge(work: Distillation, window: Window, made: Tensor, rng: np.random.Gene
     """Teach the discriminator once; return its loss."""
     lies = mismatched(window.facts["speech"], rng)
     loss = discriminator_loss(work.judge, window.true, made, window.facts, lies)
-    _descend(loss, work.judge, work.judging, 3e-4)
+    descend(loss, work.judge, work.judging, 3e-4)
     return loss
-
-
-def _descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Make one step of ``optimiser`` down ``loss`` at ``rate``, gradients limited."""
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
 
 
 def rate_at(plan: Plan, step: int) -> float:
     """Return the learning rate: 50 steps up, then half a cosine down to 2 %."""
-    share = max(0, step - 50) / max(1, plan.steps - 50)
-    fall = 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * share)))
-    return plan.rate * min(1.0, (step + 1) / 50) * fall
+    return cosine_rate(plan.rate, step, plan.steps, rise=50, least=0.02)
 
 
 def save(plan: Plan, work: Distillation, row: dict[str, float]) -> None:
     """Write state, log line and the ONNX file."""
-    torch.save(work.state(), plan.out / "state.tmp")
-    (plan.out / "state.tmp").replace(plan.out / "state.pt")
-    with (plan.out / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    log.info("%s", row)
+    keep(plan.out, work.state(), row)
     mean, std = work.mean.cpu().numpy(), work.std.cpu().numpy()
     export(work.average, mean, std, plan.out / "model.onnx")
 
