@@ -15,17 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import wave
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-import soxr
 from hibari import Hibari
 
 from visavis.train.speech_data import is_held_out
+from visavis.train.spoken import write_wav
 
 RATE = 24_000
 UNIT_SAMPLES = 600
@@ -208,18 +207,6 @@ def with_pauses(phones: list[Segment], sound: Any) -> list[Segment]:
     return out
 
 
-def write_wav(path: Path, sound: Any) -> float:
-    """Write ``sound`` (at RATE) as 16 kHz; return the seconds."""
-    narrow = soxr.resample(sound, RATE, 16_000)
-    narrow = narrow / max(1e-3, float(np.abs(narrow).max())) * 0.7
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes((narrow * 32767).astype("<i2").tobytes())
-    return len(narrow) / 16_000
-
-
 def main() -> None:
     """Make the corpus."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -241,7 +228,7 @@ def main() -> None:
             if not np.isfinite(sound).all():  # half precision overflows in some voices
                 continue
             phones = with_pauses(to_phones(segments), sound)
-            seconds = write_wav(args.out / f"{name}_{turn}.wav", sound)
+            seconds = write_wav(args.out / f"{name}_{turn}.wav", sound, RATE)
             unit_s = UNIT_SAMPLES / RATE
             times = [(a * unit_s - LATE_S, b * unit_s - LATE_S, p) for a, b, p in phones]
             made[f"{name}_{turn}"] = {

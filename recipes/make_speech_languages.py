@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import soxr
 
 from visavis.train import espeak
 from visavis.train.sentences import HELD_OUT, SENTENCES, is_held_out_voice
-from visavis.train.spoken import Timed, to_phones, with_pauses
+from visavis.train.spoken import Timed, to_phones, with_pauses, write_wav
 
 Said = tuple[Any, int, Timed]
 KOKORO_DURATIONS = "/encoder/Clip_output_0"
@@ -231,18 +229,6 @@ def plan(speaker: Any, args: argparse.Namespace, more: list[str]) -> Iterator[tu
         made_up = speaker.name == "kokoro" and not args.held_out and rng.random() < 0.15
         text = nonsense(rng) if made_up else next(sources[language])
         yield f"{voice.strip('+') or 'plain'}_{language}_{turn:04d}", text, language, voice
-
-
-def write_wav(path: Path, sound: Any, rate: int) -> float:
-    """Write ``sound`` as 16 kHz; return the seconds."""
-    narrow = soxr.resample(sound, rate, 16_000)
-    narrow = narrow / max(1e-3, float(np.abs(narrow).max())) * 0.7
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes((narrow * 32767).astype("<i2").tobytes())
-    return len(narrow) / 16_000
 
 
 def make(speaker: Any, args: argparse.Namespace, more: list[str]) -> None:

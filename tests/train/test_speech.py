@@ -17,7 +17,7 @@ from visavis.train import espeak
 from visavis.train.ipa import CLASSES, NEARLY, classes
 from visavis.train.sentences import HELD_OUT, SENTENCES, is_held_out_voice
 from visavis.train.speech_data import codec, is_held_out, load_corpus, row_labels
-from visavis.train.spoken import espeak_clip, to_phones, with_pauses
+from visavis.train.spoken import espeak_clip, to_phones, with_pauses, write_wav
 from visavis.types import SAMPLE_RATE
 
 needs_espeak = pytest.mark.skipif(not espeak.is_present(), reason="needs espeakng-loader")
@@ -184,3 +184,12 @@ def _check_parity(torch: Any, phones: Any, shipped: Any, weights: dict[str, Any]
         wanted = phones.Exported(network)(torch.from_numpy(mel), torch.from_numpy(cache))
     for mine, other in zip(shipped({"mel": mel, "cache": cache}), wanted, strict=True):
         np.testing.assert_allclose(mine, other.numpy(), atol=2e-2)
+
+
+def test_made_speech_is_written_at_the_rate_of_the_package(tmp_path: Path) -> None:
+    sound = 3 * np.sin(np.arange(24_000) / 20).astype(np.float32)
+    assert write_wav(tmp_path / "a.wav", sound, 24_000) == 1.0
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 16_000)
+        peak = np.abs(np.frombuffer(file.readframes(16_000), "<i2")).max()
+    assert 0.69 < peak / 32_767 < 0.701

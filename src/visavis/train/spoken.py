@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 
 from visavis.train import espeak
 from visavis.train.ipa import CLASSES, DIPHTHONGS, classes
 from visavis.train.sentences import UNROUNDED_Y
-from visavis.types import FloatArray
+from visavis.types import SAMPLE_RATE, FloatArray
 
 Timed = list[tuple[float, float, str]]
 """Symbols or classes with start and end in seconds; pauses and marks as the source names them."""
@@ -84,3 +87,13 @@ def with_pauses(phones: Timed, sound: Any, rate: int) -> Timed:
         if out:
             out[-1] = (out[-1][0], begin, out[-1][2])
     return out
+
+
+def write_wav(path: Path, sound: FloatArray, rate: int) -> float:
+    """Write ``sound`` (n,) at ``rate`` as 16 kHz, its peak at 0.7; return the seconds."""
+    narrow = soxr.resample(sound, rate, SAMPLE_RATE)
+    narrow = narrow / max(1e-3, float(np.abs(narrow).max())) * 0.7
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((narrow * 32767).astype("<i2").tobytes())
+    return len(narrow) / SAMPLE_RATE
