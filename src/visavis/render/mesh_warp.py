@@ -8,7 +8,8 @@ the mouth are drawn in the unturned picture and turned with the head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -37,6 +38,29 @@ _RIGHT_LIDS, _LEFT_LIDS = (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, L
 _MOOD = ("mouthSmile", "mouthDimple", "mouthFrown", "cheekSquint", "eyeSquint", "brow")
 
 
+class Touch(Protocol):
+    """Corrects a warped picture in place. Holds weights, never a conversation."""
+
+    def prepare(self, portrait: Portrait, appearance: Appearance) -> Any:
+        """Return what is known of ``portrait``; ``draw`` finds it as ``appearance.touched``."""
+        ...
+
+    def apply(
+        self,
+        frame: ImageArray,
+        appearance: Appearance,
+        points: FloatArray,
+        tongue: float,
+        turned: FloatArray,
+    ) -> None:
+        """Correct ``frame`` (h, w, 3), in which ``points`` (478, 2) lie, before it is turned.
+
+        ``tongue`` 0..1 is how far it is raised; ``turned`` (r, c, 2) leads from every
+        ``mesh.step``-th pixel of the frame to the unturned picture.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Appearance:
     """Everything the renderer knows about one portrait at one picture size."""
@@ -51,6 +75,7 @@ class Appearance:
     eyes: tuple[Eye, Eye]
     mouth: Mouth
     nodes: FloatArray
+    touched: Any = None
 
 
 class MeshWarpRenderer:
@@ -60,9 +85,13 @@ class MeshWarpRenderer:
     of brows and cheeks) under every motion: taken out whole, likeness goes with it.
     """
 
-    def __init__(self, mood: float = 0.5) -> None:
-        """Keep the share ``mood`` (0..1) of the photograph's own expression."""
+    def __init__(self, mood: float = 0.5, touch: Touch | None = None) -> None:
+        """Keep the share ``mood`` (0..1) of the photograph's own expression.
+
+        ``touch`` corrects the warped picture where a warp cannot know better.
+        """
         self._mood = mood
+        self._touch = touch
 
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Appearance:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
@@ -72,14 +101,14 @@ class MeshWarpRenderer:
         mesh, follow = _make_mesh(rig, points, size)
         kept = np.array([name.startswith(_MOOD) for name in ARKIT_NAMES], np.float32)
         mood = self._mood * kept * rig.source_coefficients
-        rest = _expression_points(rig, mood)
+        rest = expression_points(rig, mood)
         eyes = (
             make_eye(portrait.image, points, *_RIGHT_LIDS, RIGHT_IRIS),
             make_eye(portrait.image, points, *_LEFT_LIDS, LEFT_IRIS),
         )
         layers = make_layers(portrait, face_height(points))
         nodes = grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step)
-        return Appearance(
+        appearance = Appearance(
             image=_skin_only(portrait.image, points),
             rig=rig,
             mood=mood,
@@ -91,13 +120,16 @@ class MeshWarpRenderer:
             mouth=make_mouth(portrait.image, points, rest),
             nodes=nodes,
         )
+        if self._touch is None:
+            return appearance
+        return replace(appearance, touched=self._touch.prepare(portrait, appearance))
 
     def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
         coefficients = motion.coefficients[0]
-        points = _expression_points(appearance.rig, coefficients + appearance.mood)
+        points = expression_points(appearance.rig, coefficients + appearance.mood)
         turned = _turned_nodes(appearance, motion)
-        expression = _expression_field(appearance, points)
+        expression = expression_field(appearance, points)
         h, w = appearance.image.shape[:2]
         nodes = _compose(turned, expression, appearance.mesh)
         source = refine(nodes, appearance.mesh.step, (h, w))
@@ -110,6 +142,8 @@ class MeshWarpRenderer:
         _overlay(
             warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, appearance.mesh.step
         )
+        if self._touch is not None:
+            self._touch.apply(warped, appearance, points, tongue, turned)
         alpha = cv2.remap(
             appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
@@ -176,12 +210,12 @@ def _make_mesh(
     return WarpMesh(source, triangles.astype(np.int32), sum(map(len, holes)), box, step), follow
 
 
-def _expression_points(rig: PortraitRig, coefficients: FloatArray) -> FloatArray:
+def expression_points(rig: PortraitRig, coefficients: FloatArray) -> FloatArray:
     """Return the landmarks (478, 2) px under ``coefficients`` (52,), in the portrait's own pose."""
     return rig.pose.project(express(rig, coefficients))[:, :2]
 
 
-def _expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:
+def expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:
     """Return the backward field of the moved landmarks ``points`` (478, 2) over the mesh box."""
     source = appearance.mesh.source
     moved = points - source[: len(points)]
