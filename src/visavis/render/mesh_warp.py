@@ -34,8 +34,40 @@ _RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in fac
 _SPARSE = 4  # map nodes skipped when looking for where an overlay lies
 _MAP_ROWS = 150  # rows of the warp map over the face
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
-_RIGHT_LIDS, _LEFT_LIDS = (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)
+RIGHT_LIDS, LEFT_LIDS = (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER), (LEFT_EYE_UPPER, LEFT_EYE_LOWER)
 _MOOD = ("mouthSmile", "mouthDimple", "mouthFrown", "cheekSquint", "eyeSquint", "brow")
+
+
+@dataclass(frozen=True)
+class Skin:
+    """The landmark mesh of one picture with rings around it, and how far these go with the face.
+
+    ``follow`` (k,) is the share for each ring vertex, those after the 478 landmarks.
+    """
+
+    mesh: WarpMesh
+    follow: FloatArray
+
+    def field(self, points: FloatArray) -> FloatArray:
+        """Return the backward field (r, c, 2) px of moved landmarks ``points`` (478, 2)."""
+        source = self.mesh.source
+        moved = points - source[: len(points)]
+        oval = np.tile(moved[list(OVAL)], (len(_RINGS), 1))
+        rings = source[len(points) :] + oval * self.follow[:, None]
+        return self.mesh.backward(np.concatenate([points, rings]).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What one frame is drawn from: landmarks ``points`` (478, 2) px before the head turns,
+    ``tongue`` 0..1 how far it is raised, ``expression`` (r, c, 2) the field of ``Skin.field``,
+    ``turned`` (r, c, 2) where every ``mesh.step``-th frame pixel lies in the unturned picture.
+    """
+
+    points: FloatArray
+    tongue: float
+    expression: FloatArray
+    turned: FloatArray
 
 
 class Touch(Protocol):
@@ -45,19 +77,8 @@ class Touch(Protocol):
         """Return what is known of ``portrait``; ``draw`` finds it as ``appearance.touched``."""
         ...
 
-    def apply(
-        self,
-        frame: ImageArray,
-        appearance: Appearance,
-        points: FloatArray,
-        tongue: float,
-        turned: FloatArray,
-    ) -> None:
-        """Correct ``frame`` (h, w, 3), in which ``points`` (478, 2) lie, before it is turned.
-
-        ``tongue`` 0..1 is how far it is raised; ``turned`` (r, c, 2) leads from every
-        ``mesh.step``-th pixel of the frame to the unturned picture.
-        """
+    def apply(self, frame: ImageArray, appearance: Appearance, moment: Moment) -> None:
+        """Correct ``frame`` (h, w, 3), drawn at ``moment``."""
         ...
 
 
@@ -68,8 +89,7 @@ class Appearance:
     image: ImageArray
     rig: PortraitRig
     mood: FloatArray
-    mesh: WarpMesh
-    follow: FloatArray
+    skin: Skin
     head: Head
     layers: Layers
     eyes: tuple[Eye, Eye]
@@ -98,22 +118,22 @@ class MeshWarpRenderer:
         portrait = resized(portrait, size)
         points = portrait.landmarks
         rig = fit_portrait(load_rig(), points)
-        mesh, follow = _make_mesh(rig, points, size)
+        skin = make_skin(points, size)
         kept = np.array([name.startswith(_MOOD) for name in ARKIT_NAMES], np.float32)
         mood = self._mood * kept * rig.source_coefficients
         rest = expression_points(rig, mood)
         eyes = (
-            make_eye(portrait.image, points, *_RIGHT_LIDS, RIGHT_IRIS),
-            make_eye(portrait.image, points, *_LEFT_LIDS, LEFT_IRIS),
+            make_eye(portrait.image, points, *RIGHT_LIDS, RIGHT_IRIS),
+            make_eye(portrait.image, points, *LEFT_LIDS, LEFT_IRIS),
         )
         layers = make_layers(portrait, face_height(points))
-        nodes = grid(Box(0, 0, size[0] + mesh.step, size[1] + mesh.step), mesh.step)
+        step = skin.mesh.step
+        nodes = grid(Box(0, 0, size[0] + step, size[1] + step), step)
         appearance = Appearance(
-            image=_skin_only(portrait.image, points),
+            image=skin_only(portrait.image, points),
             rig=rig,
             mood=mood,
-            mesh=mesh,
-            follow=follow,
+            skin=skin,
             head=make_head(portrait, layers.alpha),
             layers=layers,
             eyes=eyes,
@@ -129,21 +149,21 @@ class MeshWarpRenderer:
         coefficients = motion.coefficients[0]
         points = expression_points(appearance.rig, coefficients + appearance.mood)
         turned = _turned_nodes(appearance, motion)
-        expression = expression_field(appearance, points)
+        mesh = appearance.skin.mesh
+        expression = appearance.skin.field(points)
         h, w = appearance.image.shape[:2]
-        nodes = _compose(turned, expression, appearance.mesh)
-        source = refine(nodes, appearance.mesh.step, (h, w))
+        nodes = _compose(turned, expression, mesh)
+        source = refine(nodes, mesh.step, (h, w))
         warped = cv2.remap(
             appearance.image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         for eye in appearance.eyes:
-            _overlay(warped, *eye.draw(points), turned, appearance.mesh.step)
+            _overlay(warped, *eye.draw(points), turned, mesh.step)
         tongue = float(coefficients[_TONGUE_OUT])
-        _overlay(
-            warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, appearance.mesh.step
-        )
+        _overlay(warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, mesh.step)
         if self._touch is not None:
-            self._touch.apply(warped, appearance, points, tongue, turned)
+            moment = Moment(points, tongue, expression, turned)
+            self._touch.apply(warped, appearance, moment)
         alpha = cv2.remap(
             appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
@@ -169,21 +189,19 @@ def resized(portrait: Portrait, size: tuple[int, int]) -> Portrait:
     )
 
 
-def _skin_only(image: ImageArray, points: FloatArray) -> ImageArray:
+def skin_only(image: ImageArray, points: FloatArray) -> ImageArray:
     """Return ``image`` (h, w, 3) without eyeballs and inside of the mouth, drawn on their own."""
     image = parted_lips_painted_over(image, points)
-    for lids in (_RIGHT_LIDS, _LEFT_LIDS):
+    for lids in (RIGHT_LIDS, LEFT_LIDS):
         image = eye_painted_over(image, points, *lids)
     return image
 
 
-def _make_mesh(
-    rig: PortraitRig, points: FloatArray, size: tuple[int, int]
-) -> tuple[WarpMesh, FloatArray]:
-    """Return the landmark mesh with rings of skin around it that follow the face less and less.
-
-    The second value (k,) is how much each ring vertex follows its point of the face oval.
+def make_skin(points: FloatArray, size: tuple[int, int]) -> Skin:
+    """Return the landmark mesh of ``points`` (478, 2+) in a picture of ``size`` (w, h), with rings
+    of skin around it that follow the face less and less.
     """
+    rig = load_rig()
     oval = points[list(OVAL), :2]
     middle = oval.mean(0)
     outward = oval - middle
@@ -198,8 +216,8 @@ def _make_mesh(
         for inner, outer in zip(circles[:-1], circles[1:], strict=True)
     ]
     q = np.concatenate(quads)
-    holes = [rig.rig.eye_triangles, rig.rig.mouth_triangles]
-    skin = [q[:, [0, 1, 2]], q[:, [0, 2, 3]], rig.rig.triangles]  # lies over eyes and mouth
+    holes = [rig.eye_triangles, rig.mouth_triangles]
+    skin = [q[:, [0, 1, 2]], q[:, [0, 2, 3]], rig.triangles]  # lies over eyes and mouth
     triangles = np.concatenate(holes + skin)
     box = Box.around(source, 0, size)
     follow = np.repeat([follow for _, follow in _RINGS], n).astype(np.float32)
@@ -207,7 +225,8 @@ def _make_mesh(
     to_edge = np.minimum(ring, np.array(size) - ring).min(1) / height
     follow *= smoothstep(to_edge, 0.0, 0.08)  # nothing beyond the picture may be pulled into it
     step = max(1, round(height / _MAP_ROWS))
-    return WarpMesh(source, triangles.astype(np.int32), sum(map(len, holes)), box, step), follow
+    mesh = WarpMesh(source, triangles.astype(np.int32), sum(map(len, holes)), box, step)
+    return Skin(mesh, follow)
 
 
 def expression_points(rig: PortraitRig, coefficients: FloatArray) -> FloatArray:
@@ -215,21 +234,12 @@ def expression_points(rig: PortraitRig, coefficients: FloatArray) -> FloatArray:
     return rig.pose.project(express(rig, coefficients))[:, :2]
 
 
-def expression_field(appearance: Appearance, points: FloatArray) -> FloatArray:
-    """Return the backward field of the moved landmarks ``points`` (478, 2) over the mesh box."""
-    source = appearance.mesh.source
-    moved = points - source[: len(points)]
-    oval = np.tile(moved[list(OVAL)], (len(_RINGS), 1))
-    rings = source[len(points) :] + oval * appearance.follow[:, None]
-    return appearance.mesh.backward(np.concatenate([points, rings]).astype(np.float32))
-
-
 def _turned_nodes(appearance: Appearance, motion: Motion) -> FloatArray:
     """Return where each map node of the frame lies in the unturned picture (r, c, 2)."""
     head = appearance.head
     coarse = head.backward(motion.rotation[0], motion.translation[0], float(motion.scale[0]))
     shape = appearance.nodes.shape[:2]
-    return appearance.nodes + refine(coarse, head.step / appearance.mesh.step, shape)
+    return appearance.nodes + refine(coarse, head.step / appearance.skin.mesh.step, shape)
 
 
 def _compose(turned: FloatArray, expression: FloatArray, mesh: WarpMesh) -> FloatArray:
@@ -252,17 +262,27 @@ def _overlay(
 
     ``turned`` (r, c, 2) leads from every ``step``-th frame pixel to the unturned picture.
     """
-    sparse = turned[::_SPARSE, ::_SPARSE] - (box.x, box.y)
-    margin = 2 * _SPARSE * step
-    x, y = sparse[..., 0], sparse[..., 1]
-    inside = (x > -margin) & (x < box.w + margin) & (y > -margin) & (y < box.h + margin)
-    rows, columns = (np.flatnonzero(inside.any(axis)) * _SPARSE for axis in (1, 0))
-    if not len(rows):
+    corners = np.array([[box.x, box.y], [box.x + box.w, box.y + box.h]], np.float32)
+    near = near_nodes(turned, corners, step)
+    if near is None:
         return
-    block = turned[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    block = block - np.array([box.x, box.y], np.float32)
-    part = frame[rows[0] * step : rows[-1] * step + 1, columns[0] * step : columns[-1] * step + 1]
+    block = turned[near] - np.array([box.x, box.y], np.float32)
+    part = frame[tuple(slice(n.start * step, (n.stop - 1) * step + 1) for n in near)]
     at = refine(block, step, part.shape[:2])
     front = cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.remap(cover, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     part[:] = over(front, np.ascontiguousarray(part), alpha)
+
+
+def near_nodes(turned: FloatArray, corners: FloatArray, step: int) -> tuple[slice, slice] | None:
+    """Return rows and columns of the nodes ``turned`` (r, c, 2) that lead to the rectangle round
+    ``corners`` (k, 2) px of the unturned picture, with a margin; None if there are none.
+    """
+    margin = 2 * _SPARSE * step
+    low, high = corners.min(0) - margin, corners.max(0) + margin
+    sparse = turned[::_SPARSE, ::_SPARSE]
+    inside = ((sparse > low) & (sparse < high)).all(-1)
+    rows, columns = (np.flatnonzero(inside.any(axis)) * _SPARSE for axis in (1, 0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

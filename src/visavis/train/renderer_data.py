@@ -1,0 +1,346 @@
+"""Patches to learn painting from: what the warp makes of one picture of a person, and the truth.
+
+``python -m visavis.train.renderer_data --shared ../shared --pairs DIR --out OUT`` takes same-person
+pictures (``recipes/make_face_pairs.sh``) and the frames of the shared clips, lays each picture over
+each other one of the person (skull over skull), draws the one with the other's expression by the
+renderer's own code (render/patch.py), and writes flat arrays, one folder per kind of patch:
+
+- ``warp`` (n, h, w, 3), ``target`` (n, h, w, 3), ``cover`` (n, h, w) uint8, ``shift``
+  (n, h, w, 2) int8 in quarter mm;
+- ``rest`` (s, h, w, 3) the pictures that were warped, and ``index.json``: each row's picture,
+  group, split and how much lips or lids have moved;
+- mouths: ``memory`` (s, 2, h, w, 4) two other pictures of the same mouth, the most open, with what
+  of them is not skin; rows say how far the jaw has gone since (``jaw``, px, for both).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.data.people import TEST_PERSONS
+from visavis.render.mesh_warp import Moment, make_skin
+from visavis.render.patch import Sketch, View, density_of, make_sketch
+from visavis.render.refiner import opening
+from visavis.render.rig import express, fit_portrait, load_rig
+from visavis.render.topology import JAW
+from visavis.train.face_data import label
+from visavis.train.teacher import FaceTeacher
+from visavis.types import FloatArray, ImageArray
+
+log = logging.getLogger(__name__)
+
+RIGID = (
+    33, 133, 362, 263, 168, 6, 197, 195, 5, 48, 278, 98, 327, 9, 151, 10, 108, 337, 127, 356, 234,
+    454,
+)  # fmt: skip
+"""Landmarks that the face's muscles hardly move."""
+MOST_TURN = 12.0
+"""Degrees between two pictures of a pair."""
+MOST_MISFIT_MM = 1.6
+"""Mean distance of the rigid points of two pictures laid over each other."""
+LEAST_PUPILS = 48.0
+"""px; smaller faces have nothing to teach."""
+STRIDE, MOST_FRAMES = 2, 90
+SOURCES, TARGETS = 5, 44
+"""Of a clip: pictures that are animated, and what each is animated to."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One labelled picture: ``points`` (478, 3) px."""
+
+    image: ImageArray
+    points: FloatArray
+
+    @property
+    def mouth_gap(self) -> float:
+        """Opening of the lips in mm."""
+        return _gap(self.points, 13, 14)
+
+    @property
+    def eye_gap(self) -> float:
+        """Mean opening of the lids in mm."""
+        return (_gap(self.points, 159, 145) + _gap(self.points, 386, 374)) / 2
+
+
+def _gap(points: FloatArray, a: int, b: int) -> float:
+    return float(np.linalg.norm(points[a, :2] - points[b, :2])) / density_of(points)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures of one person; ``pairs`` (source, target) among them."""
+
+    name: str
+    is_real: bool
+    shots: list[Shot]
+    pairs: list[tuple[int, int]]
+
+
+def synthetic(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Yield name and pictures of each made person, one expression a picture."""
+    people: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*/*.webp")):
+        people.setdefault(path.stem.split("_")[0], []).append(path)
+    yield from people.items()
+
+
+def made_group(name: str, paths: list[Path], teacher: FaceTeacher) -> Group | None:
+    """Return the pictures of one made person, every one to every other."""
+    rng = np.random.default_rng(int(name))
+    shots = []
+    for path in paths:
+        image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        points = label(teacher, image, rng)
+        if points is not None:
+            shots.append(Shot(image, points))
+    pairs = [(i, j) for i in range(len(shots)) for j in range(len(shots)) if i != j]
+    return Group(name, False, shots, pairs) if len(shots) > 1 else None
+
+
+def clip_group(path: Path, name: str, teacher: FaceTeacher) -> Group | None:
+    """Return frames of a clip: the most closed, the most open and any, to others that differ."""
+    rng = np.random.default_rng(len(name))
+    shots: list[Shot] = []
+    with av.open(str(path)) as clip:
+        for frame in islice(clip.decode(video=0), 0, STRIDE * MOST_FRAMES, STRIDE):
+            image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            points = label(teacher, image, rng)
+            if points is not None and density_of(points) * 63 >= LEAST_PUPILS:
+                shots.append(_cropped(image, points))
+    if len(shots) < 8:
+        return None
+    mouths = np.array([s.mouth_gap for s in shots])
+    eyes = np.array([s.eye_gap for s in shots])
+    first = [int(np.argmin(mouths)), int(np.argmax(eyes)), int(np.argmax(mouths))]
+    sources = {*first, *rng.choice(len(shots), SOURCES - 2).tolist()}
+    pairs = []
+    for i in sources:
+        differ = 0.3 + np.abs(mouths - mouths[i]) / 6 + np.abs(eyes - eyes[i]) / 5
+        differ[i] = 0
+        count = min(TARGETS, int((differ > 0).sum()))
+        chosen = rng.choice(len(shots), count, replace=False, p=differ / differ.sum())
+        pairs += [(i, int(j)) for j in chosen]
+    return Group(name, True, shots, pairs)
+
+
+def _cropped(image: ImageArray, points: FloatArray) -> Shot:
+    """Return the face with some air, for a frame may be large."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    reach = 0.6 * (high - low).max()
+    x0, y0 = np.maximum(np.floor(low - reach), 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(high + reach), image.shape[1::-1]).astype(int)
+    return Shot(np.ascontiguousarray(image[y0:y1, x0:x1]), points - np.float32([x0, y0, 0]))
+
+
+def laid_over(shot: Shot, onto: FloatArray) -> tuple[NDArray[np.float64], FloatArray] | None:
+    """Return the affine map (2, 3) that lays ``shot`` over landmarks ``onto`` (478, 3), and its
+    points there (478, 2); None if the heads are turned too differently.
+    """
+    a, b = (p[list(RIGID)].astype(np.float64) for p in (shot.points, onto))
+    u, _, vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
+    rotation = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+    tilt = np.degrees(np.arccos(np.clip(rotation[2, 2], -1, 1)))
+    flat = np.concatenate([a[:, :2], np.ones((len(a), 1))], 1)
+    matrix = np.linalg.lstsq(flat, b[:, :2], rcond=None)[0].T
+    moved = flat @ matrix.T - b[:, :2]
+    misfit = np.linalg.norm(moved, axis=1).mean() / density_of(onto)
+    if tilt > MOST_TURN or misfit > MOST_MISFIT_MM:
+        return None
+    points = shot.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return matrix, points.astype(np.float32)
+
+
+@dataclass
+class Rows:
+    """What one group gives, per kind of patch: arrays by name, and the index."""
+
+    arrays: dict[str, dict[str, list[Any]]]
+    index: dict[str, list[dict[str, Any]]]
+
+
+def group_rows(group: Group, density: float) -> Rows:
+    """Return all patches of ``group``."""
+    rows = Rows({k: {} for k in ("mouth", "eye")}, {"mouth": [], "eye": []})
+    count = {"mouth": 0, "eye": 0}
+    for i in sorted({i for i, _ in group.pairs}):
+        _source_rows(group, i, density, rows, count)
+    return rows
+
+
+def _source_rows(group: Group, i: int, density: float, rows: Rows, count: dict[str, int]) -> None:
+    """Add what picture ``i`` of ``group`` gives as the animated one."""
+    # everything at the scale of the patches, as if the picture had come so
+    factor = density / density_of(group.shots[i].points)
+    source = _scaled(group.shots[i], factor)
+    rig = fit_portrait(load_rig(), source.points)
+    rest = rig.pose.project(express(rig, np.zeros(52, np.float32)))[:, :2]
+    sketch = make_sketch(source.image, source.points, rest, density)
+    mesh = make_skin(source.points, source.image.shape[1::-1])
+    laid = {j: laid_over(shot, source.points) for j, shot in enumerate(group.shots)}
+    order = sorted((j for j in laid if laid[j]), key=lambda j: -group.shots[j].mouth_gap)
+    memories = [j for j in order[:3] if group.shots[j].mouth_gap > 2.0]
+    made = False
+    for j in (j for s, j in group.pairs if s == i):
+        found = laid[j]
+        if found is None:
+            continue
+        moment = Moment(found[1], 0.0, mesh.field(found[1]), np.zeros((1, 1, 2), np.float32))
+        truth = [_patch_of(group.shots[j].image, found[0], v) for v in sketch.views]
+        if _is_blurred(truth[0], sketch.rest[0]):
+            continue
+        made = True
+        jaws = [_jaw(found[1], laid[m], sketch.views[0]) for m in memories if m != j][:2]
+        for k, (drawn, view) in enumerate(
+            zip(sketch.draw(mesh, moment), sketch.views, strict=True)
+        ):
+            kind = view.kind.name
+            arrays = rows.arrays[kind]
+            fields = {
+                "warp": drawn.picture, "target": truth[k],
+                "cover": np.round(drawn.cover * 255).astype(np.uint8),
+                "shift": np.clip(np.round(drawn.shift * 4), -127, 127).astype(np.int8),
+            }  # fmt: skip
+            for name, value in fields.items():
+                arrays.setdefault(name, []).append(value)
+            row = {"group": group.name, "real": group.is_real, "rest": count[kind] + max(0, k - 1),
+                   "mouth": round(group.shots[j].mouth_gap, 2),
+                   "eye": round(group.shots[j].eye_gap, 2),
+                   "moved": round(float(np.abs(drawn.shift).mean()), 3)}  # fmt: skip
+            if k == 0:
+                row["memory"] = [n for n, m in enumerate(m for m in memories) if m != j][:2]
+                row["jaw"] = jaws
+            rows.index[kind].append(row)
+    if made:
+        _remember(group, sketch, [(m, laid[m]) for m in memories], rows)
+        count["mouth"] += 1
+        count["eye"] += 2
+
+
+def _remember(group: Group, sketch: Sketch, memories: list[Any], rows: Rows) -> None:
+    """Add the animated picture's own patches and its memories."""
+    for view, rest in zip(sketch.views, sketch.rest, strict=True):
+        rows.arrays[view.kind.name].setdefault("rest", []).append(rest)
+    w, h = sketch.views[0].size
+    stack = np.zeros((3, h, w, 4), np.uint8)
+    for n, (m, found) in enumerate(memories):
+        stack[n, ..., :3] = _patch_of(group.shots[m].image, found[0], sketch.views[0])
+        stack[n, ..., 3] = opening(sketch.views[0].into(found[1]), (w, h))
+    rows.arrays["mouth"].setdefault("memory", []).append(stack)
+
+
+def _scaled(shot: Shot, factor: float) -> Shot:
+    h, w = shot.image.shape[:2]
+    size = (round(w * factor), round(h * factor))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return Shot(cv2.resize(shot.image, size, interpolation=how), shot.points * factor)
+
+
+def _patch_of(image: ImageArray, onto: NDArray[np.float64], view: View) -> ImageArray:
+    """Return the patch of ``image`` after ``onto`` (2, 3) has laid it over the source."""
+    full = np.eye(3)
+    full[:2] = onto
+    place = np.eye(3)
+    place[:2] = view.place
+    back = np.linalg.inv(full) @ place  # patch -> source picture -> this picture
+    shrink = float(np.sqrt(abs(np.linalg.det(back[:2, :2]))))
+    if shrink > 1.2:  # averaged before it is sampled
+        half = cv2.GaussianBlur(image, (0, 0), 0.45 * shrink)
+        return cv2.warpAffine(half, back[:2], view.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    return cv2.warpAffine(image, back[:2], view.size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+
+
+def _jaw(points: FloatArray, memory: Any, view: View) -> list[float]:
+    """Return how far (x, y) px the jaw has gone from the memory to ``points``, in the patch."""
+    now, then = (view.into(p[list(JAW)]).mean(0) for p in (points, memory[1]))
+    return [round(float(v), 2) for v in now - then]
+
+
+def _is_blurred(truth: ImageArray, rest: ImageArray) -> bool:
+    """Tell whether the target has much less detail than the picture it is to be made from."""
+    detail = [
+        cv2.Laplacian(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.CV_32F)[20:].std()
+        for p in (truth, rest)
+    ]
+    return bool(detail[0] < 0.55 * detail[1])
+
+
+def split_of(name: str, is_real: bool) -> str:
+    """Return "train", "validation" or "test" for a person."""
+    if not is_real:
+        return {0: "test", 5: "validation"}.get(int(name) % 10, "train")
+    if any(name.startswith(p) for p in TEST_PERSONS):
+        return "test"
+    return "validation" if name.startswith(("voxceleb/00086", "mead-emotion/M")) else "train"
+
+
+def _work(job: tuple[str, Any, Path, float, Path]) -> str:
+    """Make the rows of one person and write them as one file."""
+    name, source, shared, density, out = job
+    path = out / f"{name.replace('/', '__')}.npz"
+    if path.exists():
+        return name
+    cv2.setNumThreads(1)
+    teacher = FaceTeacher(shared / "data/models")
+    is_real = isinstance(source, Path)
+    group = clip_group(source, name, teacher) if is_real else made_group(name, source, teacher)
+    if group is None:
+        return f"{name}: nothing"
+    rows = group_rows(group, density)
+    arrays = {f"{k}_{n}": np.stack(v) for k, a in rows.arrays.items() for n, v in a.items()}
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, index=json.dumps(rows.index), **arrays)
+    part.replace(path)
+    return f"{name}: {len(rows.index['mouth'])}"
+
+
+def jobs(shared: Path, pairs: Path, density: float, out: Path) -> list[tuple[Any, ...]]:
+    """Return all persons to work on; those kept for tests are left out."""
+    folder = shared / "data/talking"
+    found: list[tuple[str, Any]] = [
+        (str(path.relative_to(folder).with_suffix("")), path)
+        for path in sorted(folder.glob("*/*.m*"))
+    ]
+    found += synthetic(pairs)
+    return [
+        (name, source, shared, density, out)
+        for name, source in found
+        if split_of(name, isinstance(source, Path)) != "test"
+    ]
+
+
+def main() -> None:
+    """Make the patches from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--density", type=float, default=2.0)
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    args.out.mkdir(parents=True, exist_ok=True)
+    todo = jobs(args.shared, args.pairs, args.density, args.out)
+    with Pool(args.workers) as pool:
+        for done in pool.imap_unordered(_work, todo):
+            log.info("%s", done)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,389 @@
+"""Train the refiner of one kind of patch: ``visavis train renderer --part mouth``.
+
+Pictures of one person are warped into each other by the renderer (train/renderer_data.py); the
+network learns to paint the difference to the true picture. Losses: absolute difference (heavier
+near the opening of lips or lids), LPIPS (train/perceptual.py), what a judge of patches thinks
+(hinge) and sees (feature matching), and stillness: where nothing need be changed, nothing is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from visavis.render.patch import EYE, MOUTH
+from visavis.render.refiner import CHANNELS, SHIFT_MM, colours, remembered
+from visavis.train.loop import cosine_rate, descend, follow, halve, keep
+from visavis.train.perceptual import Lpips
+from visavis.train.renderer_nets import PatchJudge, RefinerNet
+
+log = logging.getLogger(__name__)
+
+KINDS = {"mouth": MOUTH, "eye": EYE}
+PRESETS = {"cpu": ((24, 48, 96), 12, 48), "gpu": ((32, 64, 128), 16, 64)}
+"""Widths of the network, channels of its finest level (twice the scale only), width of the judge."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train. ``density`` px per mm, that of ``data``; ``perceptual``, ``adversarial``,
+    ``matching`` and ``still`` weigh the losses, the judge's from the share ``calm`` of the steps on;
+    ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
+    """
+
+    data: Path
+    out: Path
+    weights: Path
+    part: str = "mouth"
+    preset: str = "cpu"
+    density: float = 2.0
+    steps: int = 3000
+    batch: int = 16
+    rate: float = 6e-4
+    seed: int = 0
+    perceptual: float = 0.6
+    adversarial: float = 0.05
+    matching: float = 0.3
+    still: float = 0.02
+    calm: float = 0.15
+    forget: float = 0.25
+    real: float = 0.5
+    threads: int = 1
+    save_every: int = 250
+    average: float = 0.998
+    device: str = "cpu"
+    resume: bool = False
+    start: Path | None = None
+
+
+class Patches:
+    """The rows of one kind and split, in memory."""
+
+    def __init__(self, data: Path, part: str, split: str) -> None:
+        """Read every person's file in ``data``."""
+        from visavis.train.renderer_data import split_of
+
+        self.part = part
+        self.rows: list[dict[str, Any]] = []
+        arrays: dict[str, list[NDArray[Any]]] = {}
+        base = 0
+        for path in sorted(data.glob("*.npz")):
+            with np.load(path) as stored:
+                rows = json.loads(str(stored["index"]))[part]
+                if not rows or split_of(rows[0]["group"], rows[0]["real"]) != split:
+                    continue
+                for name in stored.files:
+                    if name.startswith(part):
+                        arrays.setdefault(name.removeprefix(f"{part}_"), []).append(stored[name])
+                self.rows += [{**row, "rest": row["rest"] + base} for row in rows]
+                base += len(stored[f"{part}_rest"])
+        self.arrays = {name: np.concatenate(many) for name, many in arrays.items()}
+        self.pools = self._pools()
+
+    def _pools(self) -> list[NDArray[np.intp]]:
+        """Return the rows of photographed and of made persons, each person as heavy as another."""
+        real = np.array([row["real"] for row in self.rows])
+        return [np.flatnonzero(real), np.flatnonzero(~real)]
+
+    def draw(self, rng: np.random.Generator, count: int, real: float) -> NDArray[np.intp]:
+        """Return ``count`` rows, the share ``real`` of them of photographed persons."""
+        pools = [self.pools[int(rng.random() >= real)] for _ in range(count)]
+        return np.array([rng.choice(p if len(p) else max(self.pools, key=len)) for p in pools])
+
+    def batch(
+        self, rows: NDArray[np.intp], rng: np.random.Generator | None, forget: float = 0.0
+    ) -> dict[str, Tensor]:
+        """Return inputs, targets and weights of ``rows``; moved about if ``rng`` is given."""
+        made = [self._sample(int(i), rng, forget) for i in rows]
+        inputs, target, cover = (np.stack(part) for part in zip(*made, strict=True))
+        return {
+            "inputs": torch.from_numpy(inputs),
+            "target": torch.from_numpy(target),
+            "cover": torch.from_numpy(cover),
+        }
+
+    def _sample(
+        self, i: int, rng: np.random.Generator | None, forget: float
+    ) -> tuple[NDArray[Any], ...]:
+        row = self.rows[i]
+        pictures = np.stack([self.arrays["warp"][i], self.arrays["rest"][row["rest"]],
+                             self.arrays["target"][i]])  # fmt: skip
+        warp, rest, target = colours(pictures)
+        cover = self.arrays["cover"][i].astype(np.float32)[None] / 255
+        shift = np.moveaxis(self.arrays["shift"][i].astype(np.float32), -1, 0) / (4 * SHIFT_MM)
+        parts = [warp, cover, shift, rest]
+        if self.part == "mouth":
+            parts.append(self._memory(row, rng, forget))
+        inputs = np.concatenate(parts)
+        if rng is not None:
+            inputs, target, cover = _varied(inputs, target, cover, rng)
+        return inputs, target, cover
+
+    def _memory(
+        self, row: dict[str, Any], rng: np.random.Generator | None, forget: float
+    ) -> NDArray[np.float32]:
+        h, w = self.arrays["warp"].shape[1:3]
+        which = 0 if rng is None else int(rng.integers(2))
+        if len(row["memory"]) <= which or (rng is not None and rng.random() < forget):
+            return np.zeros((8, h, w), np.float32)
+        memory = self.arrays["memory"][row["rest"], row["memory"][which]]
+        return remembered(memory, tuple(row["jaw"][which]))
+
+
+def _varied(
+    inputs: NDArray[np.float32],
+    target: NDArray[np.float32],
+    cover: NDArray[np.float32],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], ...]:
+    """Return the sample in other light, half of the time mirrored (mouths)."""
+    inputs = inputs.copy()
+    gain = np.float32(np.exp(rng.normal(0, 0.12))) * np.exp(rng.normal(0, 0.05, (3, 1, 1)))
+    lift = np.float32(rng.normal(0, 0.05))
+    pictures = [inputs[0:3], inputs[6:9]]
+    if len(inputs) > 9:
+        pictures += [inputs[9:12], inputs[13:16]]
+    for k, picture in enumerate(pictures):
+        opening = 1 if k < 2 else inputs[12 if k == 2 else 16]
+        picture[:] = np.clip((picture + 1) * gain - 1 + lift, -1, 1) * opening
+    target = np.clip((target + 1) * gain - 1 + lift, -1, 1).astype(np.float32)
+    if len(inputs) > 9 and rng.random() < 0.5:
+        inputs, target, cover = inputs[..., ::-1].copy(), target[..., ::-1].copy(), cover[..., ::-1]
+        inputs[4] *= -1
+    return inputs, target, np.ascontiguousarray(cover)
+
+
+@dataclass
+class Work:
+    """Everything that training changes."""
+
+    net: RefinerNet
+    average: RefinerNet
+    judge: PatchJudge
+    optimiser: torch.optim.Optimizer
+    judging: torch.optim.Optimizer
+    step: int = 0
+
+    def parts(self) -> dict[str, Any]:
+        """Return what has a state of its own."""
+        names = ("net", "average", "judge", "optimiser", "judging")
+        return {name: getattr(self, name) for name in names}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is needed to go on."""
+        return {**{n: p.state_dict() for n, p in self.parts().items()}, "step": self.step}
+
+
+def build(plan: Plan) -> RefinerNet:
+    """Return the untrained network of ``plan``."""
+    widths, fine, _ = PRESETS[plan.preset]
+    size = KINDS[plan.part].size(plan.density)
+    return RefinerNet(plan.part, widths, size, fine if plan.density > 3 else 0)
+
+
+def begin(plan: Plan) -> Work:
+    """Return fresh networks, or those ``plan`` starts from or resumes."""
+    torch.manual_seed(plan.seed)
+    net = build(plan).to(plan.device, memory_format=torch.channels_last)
+    judge = PatchJudge(PRESETS[plan.preset][2]).to(plan.device, memory_format=torch.channels_last)
+    work = Work(
+        net, copy.deepcopy(net).eval(), judge,
+        torch.optim.AdamW(net.parameters(), plan.rate, betas=(0.9, 0.99), weight_decay=0.01),
+        torch.optim.AdamW(judge.parameters(), 4e-4, betas=(0.5, 0.98), weight_decay=0.01),
+    )  # fmt: skip
+    if plan.resume:
+        state = torch.load(plan.out / "state.pt", weights_only=True, map_location=plan.device)
+        for name, part in work.parts().items():
+            part.load_state_dict(state[name])
+        work.step = int(state["step"])
+    elif plan.start:
+        state = torch.load(plan.start, weights_only=True, map_location=plan.device)
+        for part in (work.net, work.average):
+            fitting_state(part, state["average"])
+        if all(state["judge"][n].shape == v.shape for n, v in judge.state_dict().items()):
+            judge.load_state_dict(state["judge"])
+    return work
+
+
+def fitting_state(net: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load into ``net`` all of ``state`` that has its place and shape."""
+    own = net.state_dict()
+    net.load_state_dict(
+        {n: v for n, v in state.items() if n in own and own[n].shape == v.shape}, strict=False
+    )
+
+
+def near_opening(cover: Tensor) -> Tensor:
+    """Return the weight of every pixel (b, 1, h, w): 1 on far skin, up to 4 near what opens."""
+    reach = nn.functional.max_pool2d(cover, 13, 1, 6)
+    return 1 + 2 * nn.functional.avg_pool2d(reach, 9, 1, 4) + cover
+
+
+def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips) -> dict[str, float]:
+    """Make one step; return its losses by name."""
+    rng = np.random.default_rng([plan.seed, work.step])
+    torch.manual_seed(plan.seed * 1_000_003 + work.step)
+    drawn = data.batch(data.draw(rng, plan.batch, plan.real), rng, plan.forget)
+    batch = {k: v.to(plan.device, memory_format=torch.channels_last) for k, v in drawn.items()}
+    target, cover = batch["target"], batch["cover"]
+    weight = near_opening(cover)
+    is_judged = plan.adversarial > 0 and work.step >= plan.calm * plan.steps
+    losses: dict[str, Tensor] = {}
+    with torch.autocast(plan.device, torch.bfloat16):
+        delta, mask = work.net(batch["inputs"])
+        made = batch["inputs"][:, :3] + delta.float()
+        if is_judged:
+            losses["judge"] = _judge(plan, work, target, made.detach(), cover)
+        losses["pixel"] = ((made - target).abs() * weight).mean() / weight.mean()
+        losses["still"] = mask.float().mean()
+        losses["perceptual"] = lpips(*_nudged(made, target, rng)).mean()
+        total = losses["pixel"] + plan.still * losses["still"]
+        total = total + plan.perceptual * losses["perceptual"]
+        if is_judged:
+            losses["adversarial"], losses["matching"] = _opinion(work.judge, made, target, cover)
+            total = total + plan.adversarial * losses["adversarial"]
+            total = total + plan.matching * losses["matching"]
+    descend(
+        total, work.net, work.optimiser, cosine_rate(plan.rate, work.step, plan.steps, 100, 0.02)
+    )
+    work.step += 1
+    follow(work.average, work.net, min(plan.average, work.step / (work.step + 10)))
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _nudged(made: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return both pictures cut a few pixels from the corner, for AlexNet looks in steps of 4."""
+    y, x = rng.integers(0, 4, 2).tolist()
+    return made[..., y:, x:], true[..., y:, x:]
+
+
+def _judge(plan: Plan, work: Work, true: Tensor, made: Tensor, cover: Tensor) -> Tensor:
+    """Teach the judge once; return its loss (hinge)."""
+    relu = nn.functional.relu
+    loss = relu(1 - work.judge(true, cover)[0].float()).mean()
+    loss = loss + relu(1 + work.judge(made, cover)[0].float()).mean()
+    descend(loss, work.judge, work.judging, 4e-4 * min(1.0, (work.step + 1) / 100))
+    return loss
+
+
+def _opinion(judge: PatchJudge, made: Tensor, true: Tensor, cover: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the judge has against ``made``, and how differently it sees both."""
+    with torch.no_grad():
+        seen = judge(true, cover)[1]
+    score, found = judge(made, cover)
+    apart = [(a.float() - b.float()).abs().mean() for a, b in zip(found, seen, strict=True)]
+    return -score.float().mean(), torch.stack(apart).mean()
+
+
+def examine(work: Work, data: Patches, lpips: Lpips, device: str) -> dict[str, float]:
+    """Return distances on held-out persons, beside those of the warp alone."""
+    rows = np.linspace(0, len(data.rows) - 1, 96).astype(int)
+    sums: dict[str, list[float]] = {}
+    with torch.no_grad():
+        for part in np.array_split(rows, 12):
+            batch = {k: v.to(device) for k, v in data.batch(part, None).items()}
+            warp, target = batch["inputs"][:, :3], batch["target"]
+            made = (warp + work.average(batch["inputs"])[0]).clip(-1, 1)
+            for name, picture in (("", made), ("_warp", warp)):
+                off = ((picture - target).abs() * batch["cover"]).sum() / batch["cover"].sum()
+                values = ((picture - target).abs().mean(), off, lpips(picture, target).mean())
+                for key, value in zip(("pixel", "inside", "lpips"), values, strict=True):
+                    sums.setdefault(f"held_{key}{name}", []).append(float(value))
+    return {k: round(float(np.nanmean(v)), 4) for k, v in sums.items()}
+
+
+def export(net: RefinerNet, plan: Plan, path: Path) -> None:
+    """Write ``net`` as ONNX: ``inputs`` (n, c, h, w) -> ``delta`` (n, 3, h, w), ``mask``."""
+    import onnx
+
+    copied = copy.deepcopy(net).eval().float().cpu()
+    w, h = KINDS[plan.part].size(plan.density)
+    example = torch.zeros(1, CHANNELS[plan.part], h, w)
+    torch.onnx.export(
+        copied, (example,), str(path), input_names=["inputs"], output_names=["delta", "mask"],
+        opset_version=17, dynamo=False,
+        dynamic_axes={name: {0: "n"} for name in ("inputs", "delta", "mask")},
+    )  # fmt: skip
+    model = onnx.load(str(path))
+    halve(model)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "density", str(plan.density)
+    onnx.save(model, str(path))
+
+
+def save(plan: Plan, work: Work, row: dict[str, float], examples: Patches) -> None:
+    """Write state, log line, the ONNX file and a picture of held-out examples."""
+    keep(plan.out, work.state(), row)
+    export(work.average, plan, plan.out / "model.onnx")
+    _sheet(work, examples, plan, plan.out / f"sheet_{work.step:06d}.png")
+
+
+def _sheet(work: Work, data: Patches, plan: Plan, path: Path) -> None:
+    """Draw held-out rows: the picture that is animated, the warp, the network's, the truth."""
+    import cv2
+
+    rng = np.random.default_rng(1)
+    rows = data.draw(rng, 24, 0.5)
+    batch = data.batch(rows, None)
+    with torch.no_grad():
+        delta, mask = work.average(batch["inputs"].to(plan.device))
+    inputs = batch["inputs"]
+    shown = (inputs[:, 6:9], inputs[:, :3], inputs[:, :3] + delta.cpu(), batch["target"],
+             mask.cpu().repeat(1, 3, 1, 1) * 2 - 1)  # fmt: skip
+    strips = torch.cat(shown, -1).clip(-1, 1).permute(0, 2, 3, 1).numpy()
+    columns = [np.concatenate(list(half)) for half in np.array_split(strips, 2)]
+    picture = (np.concatenate(columns, 1) + 1) * 127.5
+    cv2.imwrite(str(path), picture[..., ::-1].astype(np.uint8))
+
+
+def run(plan: Plan) -> None:
+    """Train to the end of ``plan``; `out` gets state.pt, model.onnx, log.jsonl and sheets."""
+    if plan.device == "cpu":
+        torch.set_num_threads(plan.threads)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    data, held = (Patches(plan.data, plan.part, split) for split in ("train", "validation"))
+    log.info("%d rows to learn from, %d to judge by", len(data.rows), len(held.rows))
+    lpips = Lpips(plan.weights).to(plan.device)
+    work = begin(plan)
+    losses: list[dict[str, float]] = []
+    while work.step < plan.steps:
+        losses.append(learn(plan, work, data, lpips))
+        if work.step % plan.save_every == 0 or work.step == plan.steps:
+            names = sorted({name for row in losses for name in row})
+            mean = {n: round(float(np.mean([r[n] for r in losses if n in r])), 4) for n in names}
+            row = {"step": work.step, **mean, **examine(work, held, lpips, plan.device)}
+            save(plan, work, row, held)
+            losses = []
+
+
+def arguments() -> Plan:
+    """Return the plan given on the command line."""
+    parser = argparse.ArgumentParser(prog="visavis train renderer", description=__doc__)
+    for name in ("data", "out", "weights"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--part", choices=sorted(KINDS), default="mouth")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
+    for name in ("steps", "batch", "seed", "threads", "save_every"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Plan, name))
+    for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "calm",
+                 "forget", "real"):  # fmt: skip
+        parser.add_argument(f"--{name}", type=float, default=getattr(Plan, name))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="state.pt of a like network to start from")
+    return Plan(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run(arguments())
