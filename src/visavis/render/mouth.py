@@ -75,13 +75,14 @@ class Mouth:
             (smooth_curve(points[list(lip)]) - self.frame[:, 2]) @ self.frame[:, :2]
             for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP)
         ]
-        h, w = self.cavity.shape[:2]
-        corners = np.array([[0, 0], [w, 0], [0, h], [w, h]], np.float32)
-        box = Box.around(corners @ self.frame[:, :2].T + self.frame[:, 2], 0, size)
-        inside = self._paint(points, tongue_raise) * self._shade(*rims)
+        part = Box.around(np.concatenate(rims), 2 * self.mm + 2, self.cavity.shape[1::-1])
+        inside = self._paint(points, tongue_raise, part) * self._shade(*rims, part)
+        layers = (np.clip(inside, 0, 255).astype(np.uint8), self._cover(*rims, part))
+        x, y = part.x, part.y
+        corners = np.array([[x, y], [x + part.w, y], [x, y + part.h], [x + part.w, y + part.h]])
         place = self.frame.copy()
-        place[:, 2] -= (box.x, box.y)
-        layers = (np.clip(inside, 0, 255).astype(np.uint8), self._cover(*rims))
+        box = Box.around(corners @ place[:, :2].T + place[:, 2], 0, size)
+        place[:, 2] += place[:, :2] @ (x, y) - (box.x, box.y)
         edges = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)
         picture, cover = (
             cv2.warpAffine(layer, place, (box.w, box.h), flags=cv2.INTER_LINEAR, borderMode=edge)
@@ -89,55 +90,60 @@ class Mouth:
         )
         return box, picture, cover
 
-    def _cover(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
+    def _cover(self, upper: FloatArray, lower: FloatArray, part: Box) -> FloatArray:
         """Return (h, w) in [0, 1]: what the lips leave open, and the line where they meet."""
-        h, w = self.cavity.shape[:2]
-        v = np.arange(h, dtype=np.float32)[:, None]
-        top, bottom, between = _openings(upper, lower, w)
+        u, v = _rows_and_columns(part)
+        top, bottom, between = _openings(upper, lower, u)
         gap = bottom - top
         edge = max(1.0, 0.6 * self.mm)
         opened = np.clip((v - top) / edge + 0.5, 0, 1) * np.clip((bottom - v) / edge + 0.5, 0, 1)
         opened *= np.clip(gap / edge, 0, 1)
         line = np.exp(-(((v - (top + bottom) / 2) / (0.6 * self.mm)) ** 2))
-        across = (np.arange(w) - upper[0, 0]) / max(float(upper[-1, 0] - upper[0, 0]), 1.0)
+        across = (u - upper[0, 0]) / max(float(upper[-1, 0] - upper[0, 0]), 1.0)
         line = line * smoothstep(np.minimum(across, 1 - across), 0.0, 0.3)
         return (np.maximum(opened, self.seam * line) * between).astype(np.float32)
 
-    def _paint(self, points: FloatArray, tongue_raise: float) -> FloatArray:
-        """Return the unshaded inside (h, w, 3) float32 in the local frame."""
+    def _paint(self, points: FloatArray, tongue_raise: float, part: Box) -> FloatArray:
+        """Return the unshaded inside (h, w, 3) float32 over ``part`` of the local frame."""
         jaw = (points[list(JAW)] - self.rest[list(JAW)]).mean(0) @ self.frame[:, :2]
-        picture = self.cavity
+        picture = self.cavity[part.slices]
         lift = np.array([0, -9.0 * self.mm * tongue_raise]) - 0.12 * jaw
         for layer, shift in ((self.tongue, jaw + lift), (self.lower, jaw), (self.upper, None)):
-            moved = layer if shift is None else _shifted(layer, shift)
+            moved = layer[part.slices] if shift is None else _shifted(layer, shift, part)
             picture = moved[..., :3] + picture * (1 - moved[..., 3:])
         return picture
 
-    def _shade(self, upper: FloatArray, lower: FloatArray) -> FloatArray:
+    def _shade(self, upper: FloatArray, lower: FloatArray, part: Box) -> FloatArray:
         """Return (h, w, 3) in [0, 1]: shadow of the lips, of the corners and of a small opening.
 
         ``upper`` and ``lower`` are the inner lip curves (k, 2) in the local frame.
         """
-        h, w = self.cavity.shape[:2]
-        u = np.arange(w, dtype=np.float32)
-        top, bottom, _ = _openings(upper, lower, w)
-        v = np.arange(h, dtype=np.float32)[:, None]
+        u, v = _rows_and_columns(part)
+        top, bottom, _ = _openings(upper, lower, u)
         under_lip = 0.70 + 0.30 * smoothstep((v - top) / self.mm, -0.5, 5.0)
         above_lip = 0.72 + 0.28 * smoothstep((bottom - v) / self.mm, -0.5, 3.0)
         left, right = upper[0, 0], upper[-1, 0]
         across = np.abs((u - (left + right) / 2) / max((right - left) / 2, 1.0))
         corners = 1 - 0.5 * smoothstep(across, 0.4, 1.1)
-        gap = float((bottom - top)[int(w * 0.4) : int(w * 0.6)].mean()) / self.mm
+        width = self.cavity.shape[1]
+        middle = np.arange(int(width * 0.4), int(width * 0.6), dtype=np.float32)
+        high, low, _ = _openings(upper, lower, middle)
+        gap = float((low - high).mean()) / self.mm
         narrow = smoothstep((bottom - top) / self.mm, 2.2, 0.0)[:, None] * _NARROW
         shade = under_lip * above_lip * corners * (0.74 + 0.26 * ramp(gap, 0, 9))
         return shade[..., None] ** _WARMTH * (1 - narrow)
 
 
+def _rows_and_columns(part: Box) -> tuple[FloatArray, FloatArray]:
+    """Return u (w,) and v (h, 1) of the pixels of ``part`` in the local frame."""
+    u = part.x + np.arange(part.w, dtype=np.float32)
+    return u, part.y + np.arange(part.h, dtype=np.float32)[:, None]
+
+
 def _openings(
-    upper: FloatArray, lower: FloatArray, width: int
+    upper: FloatArray, lower: FloatArray, u: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return (width,) rows of the upper and lower lip and 1 between the mouth corners, else 0."""
-    u = np.arange(width, dtype=np.float32)
+    """Return rows of the upper and lower lip at columns ``u`` and 1 between the mouth corners."""
     top = np.interp(u, upper[:, 0], upper[:, 1]).astype(np.float32)
     bottom = np.interp(u, lower[:, 0], lower[:, 1]).astype(np.float32)
     between = smoothstep(u, upper[0, 0] - 0.5, upper[0, 0] + 1.5) * smoothstep(
@@ -199,11 +205,11 @@ def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatA
     return np.full(3, level, np.float32)
 
 
-def _shifted(layer: FloatArray, shift: FloatArray) -> FloatArray:
-    """Return ``layer`` (h, w, 4) moved by ``shift`` (2,) px, transparent where nothing was."""
-    h, w = layer.shape[:2]
-    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
-    return cv2.warpAffine(layer, move, (w, h), flags=cv2.INTER_LINEAR)
+def _shifted(layer: FloatArray, shift: FloatArray, part: Box) -> FloatArray:
+    """Return ``part`` of ``layer`` (h, w, 4) moved by ``shift`` (2,) px, transparent beyond it."""
+    x, y = shift - (part.x, part.y)
+    move = np.array([[1, 0, x], [0, 1, y]], np.float64)
+    return cv2.warpAffine(layer, move, (part.w, part.h), flags=cv2.INTER_LINEAR)
 
 
 def _local_mm(size: tuple[int, int], mm: float) -> tuple[FloatArray, FloatArray]:
