@@ -45,12 +45,15 @@ class Eye:
     lashes: FloatArray
 
     def draw(self, points: FloatArray) -> tuple[Box, ImageArray, FloatArray]:
-        """Return ``box`` and over it the eyeball (h, w, 3) and its coverage (h, w).
+        """Return where the lids are open and over it the eyeball (h, w, 3) and its coverage (h, w).
 
         ``points`` (478, 2) are the moved landmarks in the portrait's own pose.
         """
+        upper, lower = (smooth_curve(points[list(lid)]) for lid in (self.upper, self.lower))
+        lids = outline(upper, lower)
+        box = self.box.part(lids, max(1, round(_LASH_WIDTH * self.radius)) + 2)
         gaze = points[list(self.iris)].mean(0) - self.centre
-        nodes = grid(self.box)
+        nodes = grid(box)
         away = np.linalg.norm(nodes - self.centre - gaze, axis=-1) / self.radius
         weight = smoothstep(away, 3.2, 1.1)[..., None]
         at = nodes - gaze * weight - (self.box.x, self.box.y)
@@ -58,12 +61,12 @@ class Eye:
             self.texture, at.astype(np.float32), None, cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        upper, lower = (smooth_curve(points[list(lid)]) for lid in (self.upper, self.lower))
-        opening = polygon_mask(self.box, outline(upper, lower))
+        opening = polygon_mask(box, lids)
         gap = float(np.linalg.norm(upper - lower, axis=1).max()) / self.radius
         cover = cv2.GaussianBlur(opening, (3, 3), 0).astype(np.float32)
         cover *= ramp(gap, 0.1, 0.4) / 255  # lids that touch show nothing of the eyeball
-        return self.box, *self._draw_lashes(eyeball, cover, upper, ramp(gap, 0.5, 0.1))
+        lid = upper - (box.x, box.y)
+        return box, *self._draw_lashes(eyeball, cover, lid, ramp(gap, 0.5, 0.1))
 
     def _draw_lashes(
         self, eyeball: ImageArray, cover: FloatArray, lid: FloatArray, strength: float
@@ -72,7 +75,7 @@ class Eye:
         if strength == 0:
             return eyeball, cover
         line = np.zeros(cover.shape, np.uint8)
-        corners = subpixel(lid[3:-3] - (self.box.x, self.box.y))
+        corners = subpixel(lid[3:-3])
         width = max(1, round(_LASH_WIDTH * self.radius))
         cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, SHIFT)
         alpha = cv2.GaussianBlur(line, (3, 3), 0).astype(np.float32) * (0.75 * strength / 255)
