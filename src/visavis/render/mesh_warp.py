@@ -8,6 +8,7 @@ the mouth are drawn in the unturned picture and turned with the head.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
 from visavis.render.head import Head, make_head
 from visavis.render.mouth import Mouth, make_mouth, parted_lips_painted_over
 from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig
+from visavis.render.sampling import Plane, make_plane, sample
 from visavis.render.topology import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -84,9 +86,15 @@ class Touch(Protocol):
 
 @dataclass(frozen=True)
 class Appearance:
-    """Everything the renderer knows about one portrait at one picture size."""
+    """Everything the renderer knows about one portrait at one picture size.
+
+    ``image`` (h, w, 3) is the photograph without eyeballs and inside of the mouth, ``plane`` what
+    moves of it, ready to be sampled; ``nodes`` (r, c, 2) are every ``mesh.step``-th pixel of the
+    frame, with a row and a column beyond its end.
+    """
 
     image: ImageArray
+    plane: Plane
     rig: PortraitRig
     mood: FloatArray
     skin: Skin
@@ -126,19 +134,20 @@ class MeshWarpRenderer:
             make_eye(portrait.image, points, *RIGHT_LIDS, RIGHT_IRIS),
             make_eye(portrait.image, points, *LEFT_LIDS, LEFT_IRIS),
         )
-        layers = make_layers(portrait, face_height(points))
+        image = skin_only(portrait.image, points)
+        layers = make_layers(replace(portrait, image=image), face_height(points))
         step = skin.mesh.step
-        nodes = grid(Box(0, 0, size[0] + step, size[1] + step), step)
         appearance = Appearance(
-            image=skin_only(portrait.image, points),
+            image=image,
+            plane=make_plane(layers.front, layers.alpha, step),
             rig=rig,
             mood=mood,
             skin=skin,
-            head=make_head(portrait, layers.alpha),
+            head=make_head(portrait),
             layers=layers,
             eyes=eyes,
             mouth=make_mouth(portrait.image, points, rest),
-            nodes=nodes,
+            nodes=grid(Box(0, 0, size[0] + step, size[1] + step), step),
         )
         if self._touch is None:
             return appearance
@@ -151,24 +160,17 @@ class MeshWarpRenderer:
         turned = _turned_nodes(appearance, motion)
         mesh = appearance.skin.mesh
         expression = appearance.skin.field(points)
-        h, w = appearance.image.shape[:2]
-        nodes = _compose(turned, expression, mesh)
-        source = refine(nodes, mesh.step, (h, w))
-        warped = cv2.remap(
-            appearance.image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        layers, tongue = appearance.layers, float(coefficients[_TONGUE_OUT])
+        nodes = _compose(turned, expression, mesh) + np.float32(layers.margin)
+        moving = sample(appearance.plane, nodes, layers.back)
+        frame = moving.frame
         for eye in appearance.eyes:
-            _overlay(warped, *eye.draw(points), turned, mesh.step)
-        tongue = float(coefficients[_TONGUE_OUT])
-        _overlay(warped, *appearance.mouth.draw(points, tongue, (w, h)), turned, mesh.step)
+            overlay(frame, *eye.draw(points), turned, mesh.step)
+        inside = appearance.mouth.draw(points, tongue, frame.shape[1::-1])
+        overlay(frame, *inside, turned, mesh.step)
         if self._touch is not None:
-            moment = Moment(points, tongue, expression, turned)
-            self._touch.apply(warped, appearance, moment)
-        alpha = cv2.remap(
-            appearance.layers.alpha, source, None, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        return over(warped, appearance.layers.plate, alpha)
+            self._touch.apply(frame, appearance, Moment(points, tongue, expression, turned))
+        return layers.compose(moving)
 
 
 def resized(portrait: Portrait, size: tuple[int, int]) -> Portrait:
@@ -224,7 +226,7 @@ def make_skin(points: FloatArray, size: tuple[int, int]) -> Skin:
     ring = source[len(points) :]
     to_edge = np.minimum(ring, np.array(size) - ring).min(1) / height
     follow *= smoothstep(to_edge, 0.0, 0.08)  # nothing beyond the picture may be pulled into it
-    step = max(1, round(height / _MAP_ROWS))
+    step = 1 + 2 * max(0, math.ceil((height / _MAP_ROWS - 1) / 2))  # odd: refine() is exact
     mesh = WarpMesh(source, triangles.astype(np.int32), sum(map(len, holes)), box, step)
     return Skin(mesh, follow)
 
@@ -250,7 +252,7 @@ def _compose(turned: FloatArray, expression: FloatArray, mesh: WarpMesh) -> Floa
     )
 
 
-def _overlay(
+def overlay(
     frame: ImageArray,
     box: Box,
     picture: ImageArray,

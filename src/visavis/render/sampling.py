@@ -1,0 +1,129 @@
+"""Samples the photograph where something of it is seen to move, tile by tile.
+
+The photograph is kept enlarged, and its coverage of the background with it as a fourth channel, so
+that one bilinear look-up gives a colour as sharp as a cubic one at the photograph's own size, and
+the coverage besides, in a third of the time. What shows the still background is not sampled at all,
+and what shows nothing of it is not blended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.render.geometry import Box, refine
+from visavis.types import FloatArray, ImageArray
+
+_LARGEST = 4_000_000  # pixels of a picture that is still kept enlarged
+_TILE = 48  # px: what is drawn, left out or blended as one
+_FAR, _RIM, _NEAR = 0, 1, 2  # nothing of the person near, some, nothing else
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A photograph ready to be sampled.
+
+    ``pixels`` (fine * h, fine * w, 4) RGB and coverage of the background; ``state`` (r, c) what
+    is near every ``step``-th pixel of the photograph.
+    """
+
+    pixels: ImageArray
+    state: NDArray[np.uint8]
+    fine: int
+    step: int
+
+
+def make_plane(image: ImageArray, alpha: FloatArray, step: int) -> Plane:
+    """Return ``image`` (h, w, 3) with coverage ``alpha`` (h, w), for maps of every ``step`` px."""
+    h, w = alpha.shape
+    cover = np.round(alpha * 255).astype(np.uint8)
+    window = np.ones((6 * step + 5,) * 2, np.uint8)  # what lies between two nodes of a map
+    near = cv2.dilate(cover, window)[::step, ::step]
+    least = cv2.erode(cover, window)[::step, ::step]
+    state = np.full(near.shape, _RIM, np.uint8)
+    state[near == 0] = _FAR
+    state[least == 255] = _NEAR
+    if h * w > _LARGEST:
+        return Plane(np.dstack([image, cover]), state, 1, step)
+    return Plane(np.dstack([_doubled(image), _doubled(cover)]), state, 2, step)
+
+
+def _doubled(values: ImageArray) -> ImageArray:
+    """Return ``values`` (h, w) or (h, w, 3) at twice the size, old pixels at even places."""
+    h, w = values.shape[:2]
+    how = cv2.INTER_LINEAR if values.ndim == 2 else cv2.INTER_LANCZOS4
+    half = np.array([[0.5, 0, 0], [0, 0.5, 0]])
+    return cv2.warpAffine(
+        values, half, (2 * w, 2 * h), flags=how | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Moving:
+    """What moves: ``frame`` (h, w, 3), the background where nothing does, and its ``cover`` (h, w),
+    0 to 255; ``rims`` are the parts that show something of both.
+    """
+
+    frame: ImageArray
+    cover: ImageArray
+    rims: tuple[Box, ...]
+
+    def over(self, back: ImageArray) -> ImageArray:
+        """Return ``frame``, in place blended with ``back`` (h, w, 3)."""
+        for rim in self.rims:
+            alpha = self.cover[rim.slices] * np.float32(1 / 255)
+            front = self.frame[rim.slices]
+            front[:] = cv2.blendLinear(front, back[rim.slices], alpha, 1 - alpha)
+        return self.frame
+
+
+def sample(plane: Plane, nodes: FloatArray, back: ImageArray) -> Moving:
+    """Return what of ``plane`` is seen to move; ``back`` (h, w, 3) is the still background.
+
+    ``nodes`` (r, c, 2) is where every ``step``-th pixel of the frame lies in the photograph, with a
+    row and a column beyond its end.
+    """
+    frame, cover = back.copy(), np.zeros(back.shape[:2], np.uint8)
+    how = cv2.INTER_LINEAR if plane.fine > 1 else cv2.INTER_CUBIC
+    states, side = _tile_states(plane, nodes)
+    fine, tile = nodes * np.float32(plane.fine), side * plane.step
+    rims = []
+    for row, near in enumerate(states):
+        for first, last in _runs(near != _FAR):
+            box = _tiles(row, first, last, tile, back.shape)
+            block = fine[row * side : (row + 1) * side + 1, first * side : last * side + 1]
+            at = refine(block, plane.step, (box.h, box.w))
+            seen = cv2.remap(plane.pixels, at, None, how, borderMode=cv2.BORDER_REPLICATE)
+            frame[box.slices] = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
+            cover[box.slices] = cv2.extractChannel(seen, 3)
+        rims += [_tiles(row, *run, tile, back.shape) for run in _runs(near == _RIM)]
+    return Moving(frame, cover, tuple(rims))
+
+
+def _tile_states(plane: Plane, nodes: FloatArray) -> tuple[NDArray[np.uint8], int]:
+    """Return what is near each tile of a frame (rows, columns), and the side of one in nodes."""
+    side = max(1, round(_TILE / plane.step))
+    at = nodes[:-1, :-1] * np.float32(1 / plane.step)
+    state = cv2.remap(plane.state, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    starts = [np.arange(0, n, side) for n in state.shape]
+    least, most = (
+        reduce(reduce(state, starts[0], axis=0), starts[1], axis=1)
+        for reduce in (np.minimum.reduceat, np.maximum.reduceat)
+    )
+    return np.where(least == most, least, _RIM).astype(np.uint8), side
+
+
+def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return first and end of each stretch of True in ``row`` (n,)."""
+    steps = np.flatnonzero(np.diff(row.astype(np.int8), prepend=0, append=0)).tolist()
+    return list(zip(steps[::2], steps[1::2], strict=True))
+
+
+def _tiles(row: int, first: int, last: int, tile: int, shape: tuple[int, ...]) -> Box:
+    """Return the pixels of tiles ``first`` to ``last`` - 1 of ``row`` in a frame of ``shape``."""
+    x, y = first * tile, row * tile
+    return Box(x, y, min(last * tile, shape[1]) - x, min((row + 1) * tile, shape[0]) - y)
