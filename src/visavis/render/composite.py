@@ -1,8 +1,12 @@
 """Layers: the moving person over a still background.
 
-The person's matte is widened by a narrow rim, so that every wisp of hair travels with the head, and
-what the head uncovers is filled in once from its surroundings. Where nothing moves, the layers add
-up to the photograph.
+Every pixel of the photograph is person and background in some proportion, *I = a F + (1 - a) B*.
+``B`` is made up once where the person hides it (render/plate.py), ``a`` is the person's matte,
+refined by colour where person and background differ, and ``F`` follows: hair moves without the
+light behind it. Where nothing moves, the layers add up to the photograph.
+
+Beyond the edges of the picture the person is continued, so that hair which the photograph cuts off
+can be moved into view: its pixels mirrored, its outline as round as that of the rest of the head.
 """
 
 from __future__ import annotations
@@ -11,35 +15,185 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from visavis.render.geometry import fill_outside, smoothstep
+from visavis.faces.topology import OVAL
+from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
+from visavis.render.plate import make_plate
+from visavis.render.sampling import Moving
 from visavis.types import FloatArray, ImageArray, Portrait
 
-_RIM = 0.018  # of the face height: background that travels with the hair
-_SOFT = 0.03  # of the face height: width of the soft edge outside the rim
+_RIM = 0.05  # of the face height: how far outside the matte hair may reach
+_SEEN = 0.35  # of the face height: how far into the person the background may be uncovered
+_SURE, _NONE = 0.95, 0.05  # mattes of nothing but person, of nothing but background
+_CERTAIN = 0.1  # error of the matte from colours at which it counts as much as the network's
+_MARGIN = 0.25  # of the longer side: how far the person is continued beyond the picture
+_RAYS = 144  # directions in which the head's outline is known
+_BULGE, _BULGE_TURN = 0.35, 75.0  # of a head cut off so many degrees from where its outline ends
+_EARS = 0.25  # of the face height: how far beside the face there may be ears
+_OUTLINE = 0.02  # of the face height: softness of an outline beyond the picture
 
 
 @dataclass(frozen=True)
 class Layers:
-    """``plate`` (h, w, 3) uint8 background without the person's rim; ``alpha`` (h, w) float32."""
+    """One picture taken apart.
 
-    plate: ImageArray
+    ``front`` (h + 2 m, w + 2 m, 3) uint8 the person's colours and ``alpha`` (h + 2 m, w + 2 m)
+    float32 its share, both with a ``margin`` of m pixels beyond the picture; ``plate`` (h, w, 3)
+    uint8 the background without the person, None if the person is cut out.
+    """
+
+    front: ImageArray
     alpha: FloatArray
+    plate: ImageArray | None
+    margin: int
 
+    @property
+    def back(self) -> ImageArray:
+        """What is seen (h, w, 3) where nobody is; cut out, the person's colours, never shown."""
+        if self.plate is not None:
+            return self.plate
+        h, w = (n - 2 * self.margin for n in self.alpha.shape)
+        return self.front[self.margin : self.margin + h, self.margin : self.margin + w]
 
-def make_layers(portrait: Portrait, face_height: float) -> Layers:
-    """Split ``portrait`` into a still background plate and the alpha of what moves."""
-    person = (portrait.matte > 0.4).astype(np.uint8)
-    distance = cv2.distanceTransform(1 - person, cv2.DIST_L2, 5) / face_height
-    alpha = smoothstep(distance, _RIM + _SOFT, _RIM)
-    background = (distance > _RIM).astype(np.float32)
-    image = portrait.image.astype(np.float32)
-    filled = fill_outside(image, cv2.erode(background, np.ones((3, 3), np.uint8)))
-    keep = background[..., None]
-    plate = np.clip(image * keep + filled * (1 - keep), 0, 255).astype(np.uint8)
-    return Layers(plate, alpha)
+    def compose(self, moving: Moving) -> ImageArray:
+        """Return the frame (h, w, 3) of the person ``moving``, or (h, w, 4) cut out."""
+        if self.plate is None:
+            return cv2.merge([moving.frame, moving.cover])
+        return moving.over(self.plate)
 
 
 def over(front: ImageArray, back: ImageArray, alpha: FloatArray) -> ImageArray:
     """Return ``front`` over ``back`` (h, w, 3) with coverage ``alpha`` (h, w) in [0, 1]."""
     return cv2.blendLinear(front, back, alpha, 1 - alpha)
+
+
+def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False) -> Layers:
+    """Take ``portrait`` apart into what moves and what stands still.
+
+    For a cut-out the matte alone decides what is person; otherwise everything beside the person
+    that the plate does not explain goes with it, and the layers add up to the photograph.
+    """
+    image, matte = portrait.image, portrait.matte
+    outside, inside = (
+        cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) / face_height
+        for part in (matte <= 0.5, matte > 0.5)
+    )
+    known = (outside > _RIM) & (matte < _NONE)
+    plate, doubt = make_plate(image, known, ~known & (inside < _SEEN))
+    sure = (matte > _SURE) & (inside > 0.2 * _RIM)
+    person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
+    alpha = np.where(sure, 1, _by_colour(image, plate, person, matte, doubt))
+    alpha = np.where(known, 0, alpha)
+    if not is_cutout:
+        alpha = np.maximum(alpha, _least(image, plate))
+    alpha = (np.ceil(alpha * 255 - 1e-3) / 255).astype(np.float32)
+    front = _unmixed(image, plate, person, alpha)
+    margin = round(_MARGIN * max(matte.shape))
+    oval = portrait.landmarks[list(OVAL), :2]
+    canvas = _mirrored(front, oval, margin, face_height)
+    outline = _continued(alpha, oval.mean(0), margin, face_height)
+    return Layers(canvas, outline, None if is_cutout else plate, margin)
+
+
+def _by_colour(
+    image: ImageArray, plate: ImageArray, person: FloatArray, matte: FloatArray, doubt: FloatArray
+) -> FloatArray:
+    """Return the ``matte`` (h, w) improved where the pixel's colour tells person from background.
+
+    ``doubt`` (h, w) is the likely error of the background's colours in levels.
+    """
+    span = person - plate
+    length = (span**2).sum(-1)
+    share = ((image.astype(np.float32) - plate) * span).sum(-1) / np.maximum(length, 1)
+    error = (doubt**2 + 36) / np.maximum(length, 1)
+    trust = 1 / (1 + error / _CERTAIN**2)
+    return np.asarray(matte + (np.clip(share, 0, 1) - matte) * trust, np.float32)
+
+
+def _least(image: ImageArray, plate: ImageArray) -> FloatArray:
+    """Return the least share (h, w) of any person over ``plate`` (h, w, 3) that gives ``image``."""
+    more = image.astype(np.float32) - plate
+    room = np.where(more > 0, 255 - plate.astype(np.float32), plate)
+    return np.asarray((np.abs(more) / np.maximum(room, 1)).max(-1), np.float32).clip(0, 1)
+
+
+def _unmixed(
+    image: ImageArray, plate: ImageArray, person: FloatArray, alpha: FloatArray
+) -> ImageArray:
+    """Return the person's colours (h, w, 3): ``person`` where there is none of it in ``image``."""
+    share = alpha[..., None]
+    own = (image - (1 - share) * plate) / np.maximum(share, 1 / 255)
+    colours = np.where(share > 1 / 255, own, person)
+    return np.clip(np.round(colours), 0, 255).astype(np.uint8)
+
+
+def _mirrored(front: ImageArray, oval: FloatArray, margin: int, face_height: float) -> ImageArray:
+    """Return ``front`` (h, w, 3) with a ``margin`` of hair all round: what lies within, mirrored.
+
+    A strip that shows no face (``oval`` (k, 2)) and no ears is mirrored to and fro.
+    """
+    size = front.shape[1::-1]
+    lengths = np.concatenate([oval.min(0), size - oval.max(0)]) - _EARS * face_height
+    strips = np.clip(lengths, 0.05 * face_height, np.tile(size, 2) - 1)
+    columns, rows = (
+        np.concatenate([there[::-1], np.arange(n), n - 1 - back])
+        for n, there, back in (
+            (n, _to_and_fro(margin, a), _to_and_fro(margin, b))
+            for n, a, b in zip(size, strips[:2], strips[2:], strict=True)
+        )
+    )
+    return front[rows[:, None], columns]
+
+
+def _to_and_fro(count: int, reach: float) -> NDArray[np.intp]:
+    """Return 1, 2, ... ``reach``, ... 1, 0, 1, ... (count,)."""
+    top = max(1, round(reach))
+    return np.asarray(top - np.abs((np.arange(count) + 1) % (2 * top) - top), np.intp)
+
+
+def _continued(
+    alpha: FloatArray, centre: FloatArray, margin: int, face_height: float
+) -> FloatArray:
+    """Return ``alpha`` (h, w) with a ``margin`` all round, in which the head's outline goes on."""
+    h, w = alpha.shape
+    radius = _outline(alpha, centre)
+    coarse = max(1, margin // 32)
+    nodes = grid(Box(-margin, -margin, w + 2 * margin, h + 2 * margin), coarse) - centre
+    distance, angle = cv2.cartToPolar(
+        np.ascontiguousarray(nodes[..., 0]), np.ascontiguousarray(nodes[..., 1])
+    )
+    at = np.interp(angle.ravel() * (_RAYS / (2 * np.pi)), np.arange(_RAYS + 1), radius)
+    soft = _OUTLINE * face_height
+    covered = smoothstep(at.reshape(angle.shape) - distance, -soft, soft)
+    canvas = refine(covered, coarse, (h + 2 * margin, w + 2 * margin))
+    canvas[margin : margin + h, margin : margin + w] = alpha
+    return canvas
+
+
+def _outline(alpha: FloatArray, centre: FloatArray) -> FloatArray:
+    """Return how far the person reaches from ``centre`` (2,) in ``_RAYS`` directions, clockwise.
+
+    Where the picture cuts the person off, the outline runs from one end of the cut to the other, as
+    a head does: never inside the picture, and farther out the farther both ends are. The first
+    direction comes again at the end.
+    """
+    reach = np.arange(0, int(np.hypot(*alpha.shape)), 2, dtype=np.float32)
+    turn = np.arange(_RAYS) * (2 * np.pi / _RAYS)
+    ray = np.stack([np.cos(turn), np.sin(turn)], -1)
+    along = (centre + ray[:, None] * reach[:, None]).astype(np.float32)
+    value = cv2.remap(
+        alpha, along, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1
+    )
+    border = reach[(value > -0.5).sum(1) - 1]
+    radius = reach[len(reach) - 1 - (value > 0.5)[:, ::-1].argmax(1)]
+    is_cut = radius >= border - 4
+    if is_cut.any():
+        free = np.flatnonzero(~is_cut)
+        index = np.arange(_RAYS)
+        between = np.interp(index, free, radius[free], period=_RAYS) if len(free) else border
+        gap = np.abs(index[:, None] - free)
+        gap = np.minimum(gap, _RAYS - gap).min(1, initial=_RAYS) * (360 / _RAYS)
+        beyond = border * (1 + _BULGE * smoothstep(gap, 0, _BULGE_TURN))
+        radius = np.where(is_cut, np.maximum(between, beyond), radius)
+    return np.append(radius, radius[0]).astype(np.float32)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.faces.topology import LEFT_IRIS, LIPS_INNER, OVAL, RIGHT_IRIS
-from visavis.render.composite import make_layers
 from visavis.render.eyes import Eye, eye_painted_over, make_eye
 from visavis.render.geometry import fill_outside, smoothstep
 from visavis.render.head import Head, make_head
@@ -138,7 +137,7 @@ def _build(portrait: Portrait, is_photo: bool) -> FaceMesh:
     """Put the groups of vertices together; in the generic face nothing surrounds the skin."""
     points, image = portrait.landmarks, portrait.image
     face = fit_portrait(load_rig(), points)
-    head = make_head(portrait, make_layers(portrait, face_height(points)).alpha)
+    head = make_head(portrait)
     skin = _skin_patch(face, points, image.shape[1::-1])
     eyes = [make_eye(image, points, *lids, iris) for lids, iris in zip(_LIDS, _IRISES, strict=True)]
     mouth = make_mouth(image, points, skin.points[:, :2])

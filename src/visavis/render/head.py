@@ -51,11 +51,8 @@ class Head:
         return invert_field(forward.astype(np.float32), self.step)
 
 
-def make_head(portrait: Portrait, moving: FloatArray) -> Head:
-    """Return the rigid head of ``portrait``, whose image has the final picture size.
-
-    ``moving`` (h, w) in [0, 1] is what is drawn as moving: ``Layers.alpha``.
-    """
+def make_head(portrait: Portrait) -> Head:
+    """Return the rigid head of ``portrait``, whose image has the final picture size."""
     h, w = portrait.image.shape[:2]
     points = portrait.landmarks
     step = max(4, round(max(w, h) / 72))
@@ -63,7 +60,7 @@ def make_head(portrait: Portrait, moving: FloatArray) -> Head:
     height = face_height(points)
     down = (points[CHIN, :2] - points[FOREHEAD, :2]) / height
     depth = _skull_depth(points, nodes, height)
-    weight = _head_weight(portrait, nodes, height, down) * _border_hold(moving, nodes)
+    weight = _head_weight(portrait, nodes, height, down) * _bottom_hold(portrait, nodes)
     pivot_xy = points[CHIN, :2] + _PIVOT_BELOW_CHIN * height * down
     nose_depth = float(points[:, 2].min())
     pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * height], np.float32)
@@ -111,18 +108,16 @@ def _head_weight(
     return cv2.GaussianBlur(weight, (0, 0), 0.06 * height / step)
 
 
-def _border_hold(moving: FloatArray, nodes: FloatArray) -> FloatArray:
-    """Return (r, c): 0 where what moves is cut off by the picture's edge, 1 well inside.
+def _bottom_hold(portrait: Portrait, nodes: FloatArray) -> FloatArray:
+    """Return (r, c): 0 where the picture's lower edge cuts the person off, 1 well inside.
 
-    What leaves the picture must not be pulled into it, for there is nothing behind the edge.
+    Bodies stand on what is below the picture; hair that other edges cut off is continued instead.
     """
-    h, w = moving.shape
-    touched = np.zeros((h, w), np.uint8)
-    edge = np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]
-    for side in edge:
-        touched[side] = moving[side] > 0.01
-    if not touched.any():
+    h, w = portrait.matte.shape
+    cut_off = np.ones((h, w), np.uint8)
+    cut_off[-1] = portrait.matte[-1] < 0.01
+    distance = cv2.distanceTransform(cut_off, cv2.DIST_L2, 5)
+    if cut_off.all():
         return np.ones(nodes.shape[:2], np.float32)
-    distance = cv2.distanceTransform(1 - touched, cv2.DIST_L2, 5)
     at = np.clip(np.round(nodes).astype(int), 0, (w - 1, h - 1))
     return smoothstep(distance[at[..., 1], at[..., 0]], 0.0, _BORDER * max(w, h))
