@@ -17,7 +17,7 @@ from visavis.errors import InputError
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Timeline
 from visavis.motion.filters import ResampleState, start_resample, step_resample
-from visavis.render.base import Renderer
+from visavis.render.base import Renderer, shown
 from visavis.types import (
     MOTION_FPS,
     SAMPLE_RATE,
@@ -184,8 +184,8 @@ class MotionAnimator:
         """Draw motion that is already known (a motion file); its frames count from ``first``."""
         moments = (motion[i : i + 1] for i in range(len(motion)))
         return [
-            Frame(self._renderer.draw(prepared.appearance, moment), first + i, moment)
-            for i, moment in enumerate(moments)
+            Frame(self._renderer.draw(shown(prepared.appearance, n), moment), n, moment)
+            for n, moment in enumerate(moments, first)
         ]
 
 

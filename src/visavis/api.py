@@ -19,11 +19,13 @@ from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError
-from visavis.faces.framing import cut, fitted, head_and_shoulders
+from visavis.faces.film import FilmPortrait, framed, read_film
+from visavis.faces.framing import Region, cut, fitted, head_and_shoulders
 from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
 from visavis.media.image import read_image, write_image
+from visavis.media.kinds import is_video
 from visavis.media.place import refuse_sources, whole_file
 from visavis.media.read import Trim, check_trim, open_audio
 from visavis.media.write import FrameWriter, open_writer
@@ -34,6 +36,7 @@ from visavis.motion.filters import resample
 from visavis.motion.models import motion_by
 from visavis.motion.shaping import directed
 from visavis.render.base import Renderer
+from visavis.render.dub import DubRenderer
 from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import MeshWarpRenderer
 from visavis.timing import Stopwatch
@@ -117,21 +120,25 @@ def parts(
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the packaged parts of the animator: what hears, what moves, what draws."""
     motion = motion_by(motion_model, steps, live)
-    return PhoneRecognizer(), motion, InsetRenderer(MeshWarpRenderer())
+    return PhoneRecognizer(), motion, DubRenderer(InsetRenderer(MeshWarpRenderer()))
 
 
-def open_portrait(picture: Picture, face: int | None = None) -> Portrait:
+def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpong") -> Portrait:
     """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
 
-    ``face`` chooses one of several, counted from 1, left to right; by default the best.
+    A video becomes a portrait that keeps its own head motion, eyes and background and is given new
+    words. ``face`` chooses one of several, counted from 1, left to right; by default the best.
+    ``loop`` is what a clip does when it is over: "pingpong", "repeat" or "hold".
 
     Raises:
-        UnreadableMedia: not a picture.
+        UnreadableMedia: not a picture or video.
         NoFaceFound: it shows no face that can be animated.
     """
     if isinstance(picture, Portrait):
         return picture
     if not isinstance(picture, np.ndarray):
+        if is_video(picture):
+            return read_film(picture, face, loop)
         return make_portrait(read_image(picture), face)
     if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or not picture.size:
         raise InputError(
@@ -148,16 +155,17 @@ def frames(  # noqa: PLR0913 - as animate
     size: int | None = None,
     fps: int = MOTION_FPS,
     seed: int = 0,
-    crop: bool = True,
+    crop: bool | None = None,
     other: Sound | None = None,
     controls: Controls | Timeline | None = None,
     motion_model: str | None = None,
     steps: int = 1,
+    loop: str = "pingpong",
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
     animator = load(fps=fps, motion_model=motion_model, steps=steps)
-    prepared = animator.prepare(*_framed(open_portrait(portrait), size, crop))
+    prepared = animator.prepare(*_framed(open_portrait(portrait, None, loop), size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
     with (
         _sound_file(audio) as sound,
@@ -175,7 +183,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     size: int | None = None,
     fps: int = MOTION_FPS,
     seed: int = 0,
-    crop: bool = True,
+    crop: bool | None = None,
     trim: Trim | None = None,
     face: int | None = None,
     motion: str | Path | None = None,
@@ -184,12 +192,14 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     controls: Controls | Timeline | None = None,
     motion_model: str | None = None,
     steps: int = 1,
+    loop: str = "pingpong",
     progress: Callable[[Tick], None] | None = None,
 ) -> Result:
     """Write a video of ``portrait`` speaking ``audio`` to ``out``.
 
     Args:
-        portrait: a path, an (h, w, 3) RGB uint8 array, or a ``Portrait``.
+        portrait: a photograph or a clip to be given new words: a path, an (h, w, 3) RGB uint8
+            array, or a ``Portrait``.
         audio: a recording, a video with sound, or (samples, rate) with samples (n,) or
             (n, channels) float in [-1, 1]; None if ``motion`` or ``other`` is given.
         out: .mp4, .mov, .mkv, .webm, .gif, a folder for PNGs, ``-`` for raw frames.
@@ -197,7 +207,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             photograph's own, at most 1920). Even.
         fps: frames per second.
         seed: equal seeds give equal videos.
-        crop: a square of head and shoulders, or the whole photograph.
+        crop: a square of head and shoulders (photographs), or the whole picture (clips).
         trim: start and end in seconds of the part of ``audio`` (and ``motion``) to use; end None:
             to the end.
         face: which face, counted from 1, left to right; by default the best.
@@ -208,6 +218,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         controls: what the face is asked to do, all the time or over time.
         motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
         steps: calls of the learnt model for each stretch of motion: 1, 2 or 4.
+        loop: what a clip does when it is over: "pingpong", "repeat" or "hold".
         progress: called after each frame.
 
     Raises:
@@ -222,7 +233,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         if target is not None:
             refuse_sources(target, portrait, audio, motion, other)
     animator = load(fps=fps, motion_model=motion_model, steps=steps)
-    opened = open_portrait(portrait, face)
+    opened = open_portrait(portrait, face, loop)
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
@@ -328,15 +339,18 @@ def _written(
     return played
 
 
-def _framed(portrait: Portrait, size: int | None, crop: bool) -> tuple[Portrait, tuple[int, int]]:
+def _framed(
+    portrait: Portrait, size: int | None, crop: bool | None
+) -> tuple[Portrait, tuple[int, int]]:
     """Return the part of ``portrait`` to show and its (width, height) in pixels."""
     if size is not None:
         check_size(size)
-    if crop:
-        side = size or CROP_SIZE
-        return cut(portrait, head_and_shoulders(portrait)), (side, side)
+    film = portrait if isinstance(portrait, FilmPortrait) else None
     height, width = portrait.image.shape[:2]
-    return portrait, fitted(width, height, size or LONGEST)
+    region, shape = Region(0, 0, width, height), fitted(width, height, size or LONGEST)
+    if crop or (crop is None and film is None):
+        region, shape = head_and_shoulders(portrait), (size or CROP_SIZE, size or CROP_SIZE)
+    return cut(portrait, region) if film is None else framed(film, region, shape), shape
 
 
 def check_size(size: int) -> None:

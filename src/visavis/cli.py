@@ -25,6 +25,7 @@ from visavis.options import (
     FaceOption,
     FpsOption,
     ListenOption,
+    LoopOption,
     ModelOption,
     MotionOption,
     MotionOutOption,
@@ -160,7 +161,8 @@ def animate(  # noqa: PLR0913 - one argument per option
     size: SizeOption = None,
     fps: FpsOption = 25,
     seed: SeedOption = 0,
-    crop: CropOption = True,
+    crop: CropOption = None,
+    loop: LoopOption = "pingpong",
     trim: TrimOption = None,
     face: FaceOption = None,
     motion: MotionOption = None,
@@ -202,6 +204,7 @@ def animate(  # noqa: PLR0913 - one argument per option
             controls=_timeline(**controls),
             motion_model=motion_model,
             steps=steps,
+            loop=loop,
             progress=progress,
         )
     if not quiet:

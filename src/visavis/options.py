@@ -15,7 +15,7 @@ import typer
 
 PortraitArgument = Annotated[
     Optional[str],  # noqa: UP045 - typer evaluates the annotation on Python 3.10
-    typer.Argument(metavar="PORTRAIT", help="A photograph.", show_default=False),
+    typer.Argument(metavar="PORTRAIT", help="A photograph, or a video.", show_default=False),
 ]
 AudioArgument = Annotated[
     Optional[str],  # noqa: UP045
@@ -32,8 +32,15 @@ SizeOption = Annotated[
 FpsOption = Annotated[int, typer.Option(help="Frames per second.")]
 SeedOption = Annotated[int, typer.Option(help="Another seed, other blinks and head motion.")]
 CropOption = Annotated[
-    bool,
-    typer.Option("--crop/--full-frame", help="Head and shoulders, or the whole photograph."),
+    Optional[bool],  # noqa: UP045
+    typer.Option(
+        "--crop/--full-frame",
+        help="Head and shoulders (photographs), or the whole picture (videos).",
+        show_default=False,
+    ),
+]
+LoopOption = Annotated[
+    str, typer.Option(help="A video that is over before the sound: pingpong, repeat or hold.")
 ]
 TrimOption = Annotated[
     Optional[str],  # noqa: UP045

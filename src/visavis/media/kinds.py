@@ -29,6 +29,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (8, b"WEBP", "a WebP picture"),
     (8, b"WAVE", "a WAV recording"),
     (8, b"AVI ", "an AVI video"),
+    (0, b"\x00\x00\x01\xba", "an MPEG video"),
+    (0, b"FLV\x01", "a Flash video"),
     (0, b"ID3", "an MP3 recording"),
     (0, b"\xff\xfb", "an MP3 recording"),
     (0, b"fLaC", "a FLAC recording"),
@@ -80,6 +82,15 @@ def kind_of(head: bytes) -> str:
     if not _is_text(head):
         return "of an unknown kind"
     return "a web page" if b"<html" in head.lower() or b"<!doctype" in head.lower() else "text"
+
+
+def is_video(path: str | Path) -> bool:
+    """Tell whether the file ``path`` begins as a video does; what cannot be read is none."""
+    try:
+        place = regular_file(path, "a video")
+        return kind_of(head_of(place)).endswith(" video")
+    except (UnreadableMedia, OSError):
+        return False
 
 
 def head_of(path: Path) -> bytes:
