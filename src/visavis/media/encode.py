@@ -1,4 +1,4 @@
-"""Pictures and sound into a video file: H.264 + AAC, or VP9 + Opus.
+"""Pictures and sound into a video file: H.264 + AAC, VP9 + Opus, or ProRes 4444 + AAC.
 
 Frame n is shown at n / fps, exactly; sample n of the sound is heard at n / rate: the encoder's
 priming samples carry negative time stamps, which the container hides (edit list or codec delay).
@@ -8,7 +8,7 @@ Colours are converted to BT.709 limited range and tagged so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,7 +37,8 @@ class Recipe:
     """How one kind of video file is made.
 
     ``muxer`` is FFmpeg's name of the container, ``rates`` the sample rates that are kept as they
-    are (others become 48 kHz), ``sample_format`` and ``block`` what the sound encoder takes.
+    are (others become 48 kHz), ``sample_format`` and ``block`` what the sound encoder takes,
+    ``pixel_format`` what the video encoder is given.
     """
 
     muxer: str
@@ -48,6 +49,7 @@ class Recipe:
     rates: tuple[int, ...]
     sample_format: str
     block: int
+    pixel_format: str = "yuv420p"
 
 
 _EXACT = 0x20 | 0x4_0000 | 0x4000  # SWS_AREA, ACCURATE_RND, FULL_CHR_H_INP: nameless in PyAV 17
@@ -67,6 +69,17 @@ RECIPES: dict[str, Recipe] = {
     ".mkv": Recipe("matroska", {}, "libx264", _X264, "aac", _AAC_RATES, "fltp", 1024),
     ".webm": Recipe("webm", {}, "libvpx-vp9", _VP9, "libopus", (48_000,), "flt", 960),
 }
+
+ALPHA_RECIPES: dict[str, Recipe] = {
+    ".webm": replace(RECIPES[".webm"], pixel_format="yuva420p"),
+    ".mov": replace(
+        RECIPES[".mov"],
+        video_codec="prores_ks",
+        video_options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0", "qscale": "6"},
+        pixel_format="yuva444p10le",
+    ),
+}
+"""The same for pictures with a share of coverage, not multiplied into their colours."""
 
 
 class VideoEncoder:
@@ -108,8 +121,8 @@ class VideoEncoder:
         self._blocks = recut(at_rate(sounds, rate, channels), self._recipe.block)
 
     def write(self, image: ImageArray) -> None:
-        """Append the picture ``image`` (h, w, 3) RGB uint8 and the sound heard meanwhile."""
-        picture = to_bt709(self._colours, image)
+        """Append the picture ``image`` (h, w, 3) or (h, w, 4) uint8 and the sound meanwhile."""
+        picture = to_bt709(self._colours, image, self._recipe.pixel_format)
         picture.pts = self._frames
         picture.time_base = 1 / self._fps
         self._container.mux(self._picture.encode(picture))
@@ -152,13 +165,13 @@ def _add_pictures(
 ) -> VideoStream:
     """Add the picture stream to ``container``."""
     options = dict(recipe.video_options)
-    if quality is not None:
+    if quality is not None and "crf" in options:
         options["crf"] = str(quality)
     stream = container.add_stream(recipe.video_codec, rate=fps, options=options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height = size
-    context.pix_fmt = "yuv420p"
+    context.pix_fmt = recipe.pixel_format
     context.time_base = 1 / fps
     context.thread_count = _THREADS
     context.colorspace = Colorspace.ITU709
@@ -168,12 +181,15 @@ def _add_pictures(
     return stream
 
 
-def to_bt709(reformatter: VideoReformatter, image: ImageArray) -> VideoFrame:
-    """Return ``image`` (h, w, 3) RGB uint8 as a YUV 4:2:0 frame in BT.709 limited range."""
-    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+def to_bt709(
+    reformatter: VideoReformatter, image: ImageArray, pixel_format: str = "yuv420p"
+) -> VideoFrame:
+    """Return ``image`` (h, w, 3) RGB or (h, w, 4) RGBA uint8 as YUV in BT.709 limited range."""
+    given = "rgb24" if image.shape[2] == 3 else "rgba"
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), given)
     return reformatter.reformat(
         frame,
-        format="yuv420p",
+        format=pixel_format,
         interpolation=_EXACT,
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,

@@ -18,6 +18,7 @@ from PIL import Image
 from visavis.types import ImageArray
 
 _PALETTE_BYTES = 40_000_000  # two seconds of 512x512 pictures are held to choose colours
+_NOTHING = 255  # palette entry of what is transparent
 _PALETTE_PIXELS = 100_000
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32)
 
@@ -32,9 +33,10 @@ class PngFrames:
         self._frames = 0
 
     def write(self, image: ImageArray) -> None:
-        """Append the picture ``image`` (h, w, 3) RGB uint8."""
-        bgr = np.ascontiguousarray(image[:, :, ::-1])
-        _, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        """Append the picture ``image`` (h, w, 3) RGB or (h, w, 4) RGBA uint8."""
+        turn = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        ordered = cv2.cvtColor(image, turn)
+        _, data = cv2.imencode(".png", ordered, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         (self._folder / (self._pattern % self._frames)).write_bytes(data.tobytes())
         self._frames += 1
 
@@ -46,14 +48,14 @@ class PngFrames:
 
 
 class RawFrames:
-    """RGB bytes, row by row, picture after picture, into a file or pipe."""
+    """RGB or RGBA bytes, row by row, picture after picture, into a file or pipe."""
 
     def __init__(self, file: BinaryIO) -> None:
         """Write to ``file``."""
         self._file = file
 
     def write(self, image: ImageArray) -> None:
-        """Append the picture ``image`` (h, w, 3) RGB uint8."""
+        """Append the picture ``image`` (h, w, 3) RGB or (h, w, 4) RGBA uint8."""
         self._file.write(np.ascontiguousarray(image).data)
 
     def finish(self) -> None:
@@ -68,7 +70,8 @@ class GifFrames:
     """An animated GIF with one palette for all pictures, so that nothing flickers.
 
     The palette is made from the first pictures; colours between its entries are dithered by a fixed
-    pattern, which stands still where the picture does. Time is in hundredths of a second.
+    pattern, which stands still where the picture does. Of RGBA pictures, what is less than half
+    covered is left out. Time is in hundredths of a second.
     """
 
     def __init__(self, file: Path, size: tuple[int, int], fps: Fraction) -> None:
@@ -86,7 +89,7 @@ class GifFrames:
         self._stream = stream
 
     def write(self, image: ImageArray) -> None:
-        """Append the picture ``image`` (h, w, 3) RGB uint8."""
+        """Append the picture ``image`` (h, w, 3) RGB or (h, w, 4) RGBA uint8."""
         if self._palette is None:
             self._held.append(image.copy())
             if len(self._held) * image.size >= _PALETTE_BYTES:
@@ -99,6 +102,7 @@ class GifFrames:
         colours = _palette_of(self._held)
         self._nearest = _nearest_of(colours)
         opaque = np.full((256, 1), 255, np.uint8)
+        opaque[_NOTHING] = 255 if self._held[0].shape[2] == 3 else 0
         self._palette = np.hstack([opaque, colours])
         for image in self._held:
             self._encode(image, self._palette)
@@ -106,7 +110,10 @@ class GifFrames:
 
     def _encode(self, image: ImageArray, palette: NDArray[np.uint8]) -> None:
         """Encode one picture in the colours of ``palette`` (256, 4) ARGB."""
-        frame = VideoFrame.from_ndarray((_indices(image, self._nearest), palette), "pal8")  # type: ignore[arg-type]
+        indices = _indices(image[..., :3], self._nearest)
+        if image.shape[2] == 4:
+            indices[image[..., 3] < 128] = _NOTHING
+        frame = VideoFrame.from_ndarray((indices, palette), "pal8")  # type: ignore[arg-type]
         frame.pts = round(self._frames * 100 / self._fps)
         frame.time_base = Fraction(1, 100)
         self._container.mux(self._stream.encode(frame))
@@ -125,14 +132,21 @@ class GifFrames:
 
 
 def _palette_of(images: list[ImageArray]) -> NDArray[np.uint8]:
-    """Return the 256 best colours (256, 3) for ``images`` by median cut and k-means."""
-    pixels = np.concatenate([image.reshape(-1, 3) for image in images])
+    """Return the best colours (256, 3) for ``images`` by median cut and k-means.
+
+    If these are RGBA, only for what is seen of them, and the last colour is not used.
+    """
+    pixels = np.concatenate([image.reshape(-1, image.shape[2]) for image in images])
+    count = 256 if pixels.shape[1] == 3 else _NOTHING
+    seen = pixels if pixels.shape[1] == 3 else pixels[pixels[:, 3] >= 128]
+    pixels = np.ascontiguousarray(seen[:, :3]) if len(seen) else np.zeros((1, 3), np.uint8)
     step = max(len(pixels) // _PALETTE_PIXELS, 1)
     sample = Image.fromarray(np.ascontiguousarray(pixels[::step][None]))
-    cut = sample.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    cut = sample.quantize(count, method=Image.Quantize.MEDIANCUT, kmeans=2)
     found = np.array(cut.getpalette(), np.uint8).reshape(-1, 3)
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(found)] = found
+    colours[count:] = found[0]
     return colours
 
 

@@ -10,6 +10,9 @@ name                   what is written
 ``folder/x%04d.png``   PNG pictures under names of your own, never over others
 ``.rgb`` or ``-``      raw RGB bytes, to a file or to standard output; no sound
 =====================  ==============================================================
+
+Pictures with a share of coverage (RGBA) go to ``.webm`` (VP9 with alpha), ``.mov`` (ProRes 4444),
+``.gif`` (seen or not), PNG pictures, and ``-`` (raw RGBA bytes).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Protocol
 from av.error import FFmpegError
 
 from visavis.errors import OutputError
-from visavis.media.encode import RECIPES, VideoEncoder, even
+from visavis.media.encode import ALPHA_RECIPES, RECIPES, Recipe, VideoEncoder, even
 from visavis.media.frames import GifFrames, PngFrames, RawFrames
 from visavis.media.kinds import shown
 from visavis.media.place import (
@@ -38,6 +41,7 @@ from visavis.media.place import (
 from visavis.media.read import Trim, open_sounds
 from visavis.types import ImageArray
 
+ALPHA_KINDS = ".webm, .mov, .gif, a folder/ for PNG pictures, or - for raw RGBA bytes"
 KINDS = ".mp4, .mov, .mkv, .webm, .gif, .rgb, a folder/ for PNG pictures, or - for raw RGB bytes"
 
 
@@ -60,22 +64,31 @@ class FrameWriter:
     ``size`` (width, height) is what the result has: for videos, odd sizes grow by one pixel.
     """
 
-    def __init__(self, path: str | Path, sink: _Sink, given: tuple[int, int], is_even: bool):
-        """Write pictures of ``given`` (width, height) to ``sink``."""
+    def __init__(
+        self,
+        path: str | Path,
+        sink: _Sink,
+        given: tuple[int, int],
+        is_even: bool,
+        has_alpha: bool = False,
+    ) -> None:
+        """Write pictures of ``given`` (width, height), RGBA if ``has_alpha``, to ``sink``."""
         self._path = path
         self._sink = sink
         self._given = given
+        self._channels = 4 if has_alpha else 3
         self._is_even = is_even
         self.size = (given[0] + given[0] % 2, given[1] + given[1] % 2) if is_even else given
         self.frames = 0
 
     def write(self, image: ImageArray) -> None:
-        """Append ``image`` (h, w, 3) RGB uint8, shown at ``frames / fps`` seconds.
+        """Append ``image`` (h, w, 3 or 4) RGB or RGBA uint8, shown at ``frames / fps`` seconds.
 
         Raises:
             OutputError: it cannot be written (disk full, pipe closed).
         """
-        assert image.shape[1::-1] == self._given, (image.shape, self._given)
+        due = (*self._given[::-1], self._channels)
+        assert image.shape == due, (image.shape, due)
         try:
             self._sink.write(even(image) if self._is_even else image)
         except (FFmpegError, OSError) as error:
@@ -122,6 +135,17 @@ def _check_pattern(path: str | Path) -> None:
         )
 
 
+def check_alpha(path: str | Path) -> None:
+    """Refuse a result that cannot be transparent.
+
+    Raises:
+        OutputError: what ``path`` names has no place for alpha.
+    """
+    kind = _kind(path)
+    if kind == ".rgb" or (kind in RECIPES and kind not in ALPHA_RECIPES):
+        raise OutputError(f"{shown(path)} cannot be transparent. Use {ALPHA_KINDS}.")
+
+
 def _check_size(size: tuple[int, int], fps: Fraction) -> None:
     """Refuse sizes and rates that no encoder takes."""
     if not all(16 <= side <= 16_384 for side in size):
@@ -138,6 +162,7 @@ def open_writer(
     sound: str | Path | None = None,
     trim: Trim | None = None,
     quality: int | None = None,
+    has_alpha: bool = False,
 ) -> Iterator[FrameWriter]:
     """Open ``path`` for pictures of ``size`` (width, height); see the table above for kinds.
 
@@ -154,21 +179,25 @@ def open_writer(
         sound: a recording or video whose sound goes with the pictures.
         trim: the part of ``sound`` to use, (start, end) in seconds.
         quality: constant rate factor of the video encoder, lower is better.
+        has_alpha: the pictures are RGBA, colours not multiplied by alpha.
 
     Raises:
-        OutputError: unknown kind, or the place cannot be written to.
+        OutputError: unknown kind, one without alpha, or the place cannot be written to.
         InputError: ``sound`` cannot be used.
     """
     fps = Fraction(fps)
     kind = _kind(path)
+    if has_alpha:
+        check_alpha(path)
+    recipe = (ALPHA_RECIPES if has_alpha else RECIPES).get(kind)
     _check_size(size, fps)
     refuse_sources(path, sound)
     with ExitStack() as stack:
-        sink = _open_sink(stack, path, kind, size, fps, quality)
+        sink = _open_sink(stack, path, kind, recipe, size, fps, quality)
         if isinstance(sink, VideoEncoder) and sound is not None:
             opened = stack.enter_context(open_sounds(sound, trim, []))
             sink.add_sound(opened.sounds, opened.first)
-        writer = FrameWriter(path, sink, size, kind in RECIPES)
+        writer = FrameWriter(path, sink, size, recipe is not None, has_alpha)
         try:
             yield writer
             if not writer.frames:
@@ -188,10 +217,11 @@ def _finish(path: str | Path, sink: _Sink) -> None:
         raise output_error(path, error) from error
 
 
-def _open_sink(
+def _open_sink(  # noqa: PLR0913 - one call
     stack: ExitStack,
     path: str | Path,
     kind: str,
+    recipe: Recipe | None,
     size: tuple[int, int],
     fps: Fraction,
     quality: int | None,
@@ -211,9 +241,9 @@ def _open_sink(
     try:
         if kind == ".rgb":
             return RawFrames(stack.enter_context(file.open("wb")))
-        if kind == ".gif":
+        if recipe is None:
             return GifFrames(file, size, fps)
         even_size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
-        return VideoEncoder(file, RECIPES[kind], even_size, fps, quality)
+        return VideoEncoder(file, recipe, even_size, fps, quality)
     except FFmpegError as error:
         raise output_error(path, error) from error
