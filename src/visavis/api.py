@@ -28,17 +28,16 @@ from visavis.media.image import read_image, write_image
 from visavis.media.kinds import is_video
 from visavis.media.place import refuse_sources, whole_file
 from visavis.media.read import Trim, check_trim, open_audio
-from visavis.media.write import FrameWriter, open_writer
+from visavis.media.write import FrameWriter, check_alpha, open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Controls, Timeline, as_timeline
 from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.filters import resample
 from visavis.motion.models import motion_by
 from visavis.motion.shaping import directed
+from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
-from visavis.render.dub import DubRenderer
-from visavis.render.inset import InsetRenderer
-from visavis.render.mesh_warp import MeshWarpRenderer
+from visavis.render.renderers import renderer_by
 from visavis.timing import Stopwatch
 from visavis.types import (
     MOTION_FPS,
@@ -100,27 +99,37 @@ class Result:
 
 
 def load(
-    *, fps: int = MOTION_FPS, motion_model: str | None = None, steps: int = 1, live: bool = False
+    *,
+    fps: int = MOTION_FPS,
+    motion_model: str | None = None,
+    steps: int = 1,
+    live: bool = False,
+    background: Background = "photo",
 ) -> MotionAnimator:
     """Return the packaged animator: phones from sound, motion, mesh warp.
 
-    It holds weights only: one serves any number of portraits and sessions. ``motion_model`` and
-    ``steps`` as in ``animate``. ``live`` is for sound that comes as it is spoken: motion then comes
-    four frames at a time; without it chunks grow to a second, which costs less and waits longer.
+    It holds weights only: one serves any number of portraits and sessions. ``motion_model``,
+    ``steps`` and ``background`` as in ``animate``. ``live`` is for sound that comes as it is
+    spoken: motion then comes four frames at a time; without it chunks grow to a second, which costs
+    less and waits longer.
 
     Raises:
-        InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion model.
+        InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion model
+            or background.
     """
     check_whole("fps", fps, 1, 240)
-    return MotionAnimator(*parts(motion_model, steps, live), fps)
+    return MotionAnimator(*parts(motion_model, steps, live, background), fps)
 
 
 def parts(
-    motion_model: str | None = None, steps: int = 1, live: bool = False
+    motion_model: str | None = None,
+    steps: int = 1,
+    live: bool = False,
+    background: Background = "photo",
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the packaged parts of the animator: what hears, what moves, what draws."""
     motion = motion_by(motion_model, steps, live)
-    return PhoneRecognizer(), motion, DubRenderer(InsetRenderer(MeshWarpRenderer()))
+    return PhoneRecognizer(), motion, renderer_by(background)
 
 
 def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpong") -> Portrait:
@@ -148,6 +157,14 @@ def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpo
     return make_portrait(picture, face)
 
 
+def _opened(picture: Picture, face: int | None, loop: str, background: Background) -> Portrait:
+    """Return ``open_portrait``, and refuse another ``background`` for a clip."""
+    opened = open_portrait(picture, face, loop)
+    if isinstance(opened, FilmPortrait) and not is_photo(background):
+        raise InputError("A clip keeps its own background. Leave the background at 'photo'.")
+    return opened
+
+
 def frames(  # noqa: PLR0913 - as animate
     portrait: Picture,
     audio: Sound,
@@ -161,11 +178,12 @@ def frames(  # noqa: PLR0913 - as animate
     motion_model: str | None = None,
     steps: int = 1,
     loop: str = "pingpong",
+    background: Background = "photo",
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
-    animator = load(fps=fps, motion_model=motion_model, steps=steps)
-    prepared = animator.prepare(*_framed(open_portrait(portrait, None, loop), size, crop))
+    animator = load(fps=fps, motion_model=motion_model, steps=steps, background=background)
+    prepared = animator.prepare(*_framed(_opened(portrait, None, loop, background), size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
     with (
         _sound_file(audio) as sound,
@@ -193,6 +211,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     motion_model: str | None = None,
     steps: int = 1,
     loop: str = "pingpong",
+    background: Background = "photo",
     progress: Callable[[Tick], None] | None = None,
 ) -> Result:
     """Write a video of ``portrait`` speaking ``audio`` to ``out``.
@@ -219,6 +238,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
         steps: calls of the learnt model for each stretch of motion: 1, 2 or 4.
         loop: what a clip does when it is over: "pingpong", "repeat" or "hold".
+        background: what stands behind the person: "photo" (its own), "blur", "green",
+            "transparent" (.webm, .mov, .gif, PNGs), "#RRGGBB", a picture's path, or an (h, w, 3)
+            RGB uint8 array.
         progress: called after each frame.
 
     Raises:
@@ -232,14 +254,19 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     for target in (out, motion_out):
         if target is not None:
             refuse_sources(target, portrait, audio, motion, other)
-    animator = load(fps=fps, motion_model=motion_model, steps=steps)
-    opened = open_portrait(portrait, face, loop)
+    if is_transparent(background):
+        check_alpha(out)
+    animator = load(fps=fps, motion_model=motion_model, steps=steps, background=background)
+    opened = _opened(portrait, face, loop, background)
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         play = _Play(animator, prepared, seed, as_timeline(controls))
         scene = stack.enter_context(_scene(play, sound, heard, trim, motion))
-        writer = stack.enter_context(open_writer(out, prepared.size, fps, sound or heard, trim))
+        has_alpha = is_transparent(background)
+        writer = stack.enter_context(
+            open_writer(out, prepared.size, fps, sound or heard, trim, has_alpha=has_alpha)
+        )
         played = _written(scene, writer, watch, progress, keep=curves is not None)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))

@@ -20,6 +20,7 @@ import typer
 from visavis.errors import InputError, VisavisError
 from visavis.options import (
     AudioArgument,
+    BackgroundOption,
     CropOption,
     DemoOption,
     FaceOption,
@@ -170,6 +171,7 @@ def animate(  # noqa: PLR0913 - one argument per option
     listen_to: ListenOption = None,
     motion_model: ModelOption = None,
     steps: StepsOption = 1,
+    background: BackgroundOption = "photo",
     demo: DemoOption = False,
     quiet: QuietOption = False,
     *,
@@ -205,6 +207,7 @@ def animate(  # noqa: PLR0913 - one argument per option
             motion_model=motion_model,
             steps=steps,
             loop=loop,
+            background=background,
             progress=progress,
         )
     if not quiet:

@@ -67,6 +67,10 @@ ModelOption = Annotated[
     typer.Option(help="diffused (learnt) or rules; the best there is by default."),
 ]
 StepsOption = Annotated[int, typer.Option(help="Calls of the learnt motion model: 1, 2 or 4.")]
+BackgroundOption = Annotated[
+    str,
+    typer.Option(help="photo, blur, green, #RRGGBB, a picture file, or transparent (.webm, .mov)."),
+]
 DemoOption = Annotated[bool, typer.Option("--demo", help="Use the embedded portrait and voice.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 

@@ -131,7 +131,11 @@ class Motion:
 
 @dataclass(frozen=True)
 class Frame:
-    """One finished picture: ``image`` (h, w, 3) RGB uint8, shown at ``index / fps`` seconds."""
+    """One finished picture, shown at ``index / fps`` seconds.
+
+    ``image`` (h, w, 3) RGB uint8; (h, w, 4) RGBA, colours not multiplied by alpha, if asked to be
+    transparent.
+    """
 
     image: ImageArray
     index: int

@@ -26,7 +26,7 @@ WORTH = 0.75
 
 @dataclass(frozen=True)
 class Inset:
-    """``still`` (h, w, 3) the photograph; ``inner`` draws its ``region``."""
+    """``still`` (h, w, 3 or 4) the photograph; ``inner`` draws its ``region``."""
 
     still: ImageArray
     region: Region
@@ -36,9 +36,10 @@ class Inset:
 class InsetRenderer:
     """A renderer that keeps another one to the region that moves."""
 
-    def __init__(self, inner: Renderer) -> None:
-        """Draw the moving region with ``inner``."""
+    def __init__(self, inner: Renderer, is_cutout: bool = False) -> None:
+        """Draw the moving region with ``inner``, whose frames are RGBA if ``is_cutout``."""
         self._inner = inner
+        self._is_cutout = is_cutout
 
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Inset:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
@@ -46,10 +47,13 @@ class InsetRenderer:
         region = moving_region(portrait)
         part = cut(portrait, region)
         inner = self._inner.prepare(part, (region.width, region.height))
-        return Inset(portrait.image, region, inner)
+        still = portrait.image
+        if self._is_cutout:
+            still = np.dstack([still, np.round(portrait.matte * 255).astype(np.uint8)])
+        return Inset(still, region, inner)
 
     def draw(self, appearance: Inset, motion: Motion) -> ImageArray:
-        """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
+        """Return the frame (h, w, 3 or 4) uint8 for the single motion frame in ``motion``."""
         region, drawn = appearance.region, self._inner.draw(appearance.inner, motion)
         if drawn.shape == appearance.still.shape:
             return drawn

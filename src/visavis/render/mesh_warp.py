@@ -113,13 +113,17 @@ class MeshWarpRenderer:
     of brows and cheeks) under every motion: taken out whole, likeness goes with it.
     """
 
-    def __init__(self, mood: float = 0.5, touch: Touch | None = None) -> None:
+    def __init__(
+        self, mood: float = 0.5, touch: Touch | None = None, is_cutout: bool = False
+    ) -> None:
         """Keep the share ``mood`` (0..1) of the photograph's own expression.
 
-        ``touch`` corrects the warped picture where a warp cannot know better.
+        ``touch`` corrects the warped picture where a warp cannot know better. ``is_cutout`` leaves
+        the background out: frames are RGBA, colours not multiplied by alpha.
         """
         self._mood = mood
         self._touch = touch
+        self._is_cutout = is_cutout
 
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Appearance:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
@@ -135,7 +139,7 @@ class MeshWarpRenderer:
             make_eye(portrait.image, points, *LEFT_LIDS, LEFT_IRIS),
         )
         image = skin_only(portrait.image, points)
-        layers = make_layers(replace(portrait, image=image), face_height(points))
+        layers = make_layers(replace(portrait, image=image), face_height(points), self._is_cutout)
         step = skin.mesh.step
         appearance = Appearance(
             image=image,
@@ -154,7 +158,7 @@ class MeshWarpRenderer:
         return replace(appearance, touched=self._touch.prepare(portrait, appearance))
 
     def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
-        """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
+        """Return the frame (h, w, 3) RGB, or RGBA, uint8 for the one motion frame in ``motion``."""
         coefficients = motion.coefficients[0]
         points = expression_points(appearance.rig, coefficients + appearance.mood)
         turned = _turned_nodes(appearance, motion)
