@@ -4,9 +4,9 @@ Each patch (render/patch.py) goes with what the warp knows through a small netwo
 ``visavis train renderer``), which answers with a difference; it is turned with the head and added
 to the warped photograph, so that where nothing need be changed the photograph's own pixels stay.
 
-What the inside of the mouth looks like is made once per portrait, the *memory*: the network is asked
-for a wide open mouth, with the photograph's own teeth in sight if they show. From then on it is given
-that picture, once fixed to the skull (upper teeth) and once moved with the jaw.
+What the inside of the mouth looks like is made once per portrait, the *memory*: the network is
+asked for a wide open mouth, with the photograph's own teeth in sight if they show. From then on it
+is given that picture, once fixed to the skull (upper teeth) and once moved with the jaw.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.nn.session import Network
-from visavis.render.geometry import outline, refine, smooth_curve, smoothstep, subpixel
 from visavis.render.geometry import SHIFT as BITS
+from visavis.render.geometry import outline, refine, smooth_curve, smoothstep, subpixel
 from visavis.render.mesh_warp import Appearance, Moment, expression_points, near_nodes
 from visavis.render.patch import Drawn, Sketch, View, density_of, make_sketch
 from visavis.render.topology import INNER_LOWER_LIP, INNER_UPPER_LIP, JAW
@@ -174,7 +175,7 @@ def _window(size: tuple[int, int], density: float) -> FloatArray:
 
 def _add(
     frame: ImageArray,
-    change: FloatArray,
+    change: NDArray[np.int16],
     view: View,
     scale: float,
     turned: FloatArray,

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.data.people import TEST_PERSONS
+from visavis.media.image import read_image
 from visavis.render.mesh_warp import Moment, make_skin
 from visavis.render.patch import Sketch, View, density_of, make_sketch
 from visavis.render.refiner import opening
@@ -103,7 +104,7 @@ def made_group(name: str, paths: list[Path], teacher: FaceTeacher) -> Group | No
     rng = np.random.default_rng(int(name))
     shots = []
     for path in paths:
-        image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        image = read_image(path)
         points = label(teacher, image, rng)
         if points is not None:
             shots.append(Shot(image, points))
@@ -143,7 +144,9 @@ def _cropped(image: ImageArray, points: FloatArray) -> Shot:
     reach = 0.6 * (high - low).max()
     x0, y0 = np.maximum(np.floor(low - reach), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(high + reach), image.shape[1::-1]).astype(int)
-    return Shot(np.ascontiguousarray(image[y0:y1, x0:x1]), points - np.float32([x0, y0, 0]))
+    return Shot(
+        np.ascontiguousarray(image[y0:y1, x0:x1]), points - np.array([x0, y0, 0], np.float32)
+    )
 
 
 def laid_over(shot: Shot, onto: FloatArray) -> tuple[NDArray[np.float64], FloatArray] | None:
@@ -257,12 +260,10 @@ def _patch_of(image: ImageArray, onto: NDArray[np.float64], view: View) -> Image
     place[:2] = view.place
     back = np.linalg.inv(full) @ place  # patch -> source picture -> this picture
     shrink = float(np.sqrt(abs(np.linalg.det(back[:2, :2]))))
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     if shrink > 1.2:  # averaged before it is sampled
-        half = cv2.GaussianBlur(image, (0, 0), 0.45 * shrink)
-        return cv2.warpAffine(half, back[:2], view.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    return cv2.warpAffine(image, back[:2], view.size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        image = cv2.GaussianBlur(image, (0, 0), 0.45 * shrink)
+    return cv2.warpAffine(image, back[:2], view.size, flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _jaw(points: FloatArray, memory: Any, view: View) -> list[float]:
@@ -303,9 +304,10 @@ def _work(job: tuple[str, Any, Path, float, Path]) -> str:
         return f"{name}: nothing"
     rows = group_rows(group, density)
     arrays = {f"{k}_{n}": np.stack(v) for k, a in rows.arrays.items() for n, v in a.items()}
+    arrays["index"] = np.array(json.dumps(rows.index))
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, index=json.dumps(rows.index), **arrays)
+        np.savez(file, **arrays, allow_pickle=False)
     part.replace(path)
     return f"{name}: {len(rows.index['mouth'])}"
 

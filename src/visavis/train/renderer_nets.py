@@ -44,8 +44,9 @@ class Stem(nn.Module):
 class RefinerNet(nn.Module):
     """What a patch shows and the warp knows -> the patch as it should be.
 
-    ``inputs`` (b, c, h, w) in [-1, 1], channels as in ``render.refiner.CHANNELS``; h and w multiples
-    of 8. ``fine`` adds a level of that many channels at full size, for patches of twice the scale.
+    ``inputs`` (b, c, h, w) in [-1, 1], channels as in ``render.refiner.CHANNELS``, h and w
+    multiples of 8. ``fine`` adds a level of that many channels, for patches of twice
+    the scale.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class RefinerNet(nn.Module):
         self.higher = nn.Conv2d(b, a, 3, padding=1)
         self.leave = Block(a)
         self.paint = nn.Conv2d(fine or a, 16, 3, padding=1)
+        nn.init.zeros_(self.paint.weight)  # starts as the warp itself
+        nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the difference to be added (b, 3, h, w), and the mask in it (b, 1, h, w)."""
@@ -89,7 +92,7 @@ class RefinerNet(nn.Module):
             near = self.outer_out(torch.relu(outer + _double(self.outward(near))))
         out = nn.functional.pixel_shuffle(self.paint(near), 2)
         mask = torch.sigmoid(out[:, 3:])
-        return mask * (torch.tanh(out[:, :3]) - inputs[:, :3]), mask
+        return mask * out[:, :3], mask
 
 
 def _double(x: Tensor) -> Tensor:

@@ -31,14 +31,18 @@ log = logging.getLogger(__name__)
 
 KINDS = {"mouth": MOUTH, "eye": EYE}
 PRESETS = {"cpu": ((24, 48, 96), 12, 48), "gpu": ((32, 64, 128), 16, 64)}
-"""Widths of the network, channels of its finest level (twice the scale only), width of the judge."""
+"""Widths of the network, channels of its finest level (at twice the scale), width of the judge."""
+
+
+FAR_MM = 4.0
+"""Shift of skin from which on it has all the attention."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How to train. ``density`` px per mm, that of ``data``; ``perceptual``, ``adversarial``,
-    ``matching`` and ``still`` weigh the losses, the judge's from the share ``calm`` of the steps on;
-    ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
+    ``matching`` and ``still`` weigh the losses, the judge's from the share ``calm`` of the steps
+    on; ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
     """
 
     data: Path
@@ -54,7 +58,7 @@ class Plan:
     perceptual: float = 0.6
     adversarial: float = 0.05
     matching: float = 0.3
-    still: float = 0.02
+    still: float = 0.003
     calm: float = 0.15
     forget: float = 0.25
     real: float = 0.5
@@ -90,15 +94,21 @@ class Patches:
         self.arrays = {name: np.concatenate(many) for name, many in arrays.items()}
         self.pools = self._pools()
 
-    def _pools(self) -> list[NDArray[np.intp]]:
-        """Return the rows of photographed and of made persons, each person as heavy as another."""
+    def _pools(self) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """Return the rows of photographed and of made persons and how often to draw each: pairs
+        between which much has moved more often.
+        """
         real = np.array([row["real"] for row in self.rows])
-        return [np.flatnonzero(real), np.flatnonzero(~real)]
+        share = np.clip([row["moved"] for row in self.rows], 0.1, 2.0)
+        chosen = [np.flatnonzero(kind) for kind in (real, ~real)]
+        return [(rows, share[rows] / share[rows].sum()) for rows in chosen if len(rows)]
 
     def draw(self, rng: np.random.Generator, count: int, real: float) -> NDArray[np.intp]:
         """Return ``count`` rows, the share ``real`` of them of photographed persons."""
-        pools = [self.pools[int(rng.random() >= real)] for _ in range(count)]
-        return np.array([rng.choice(p if len(p) else max(self.pools, key=len)) for p in pools])
+        first = int((rng.random(count) < real).sum()) if len(self.pools) > 1 else count
+        counts = (first, count - first)
+        drawn = [rng.choice(r, n, p=p) for (r, p), n in zip(self.pools, counts, strict=False)]
+        return np.concatenate(drawn)
 
     def batch(
         self, rows: NDArray[np.intp], rng: np.random.Generator | None, forget: float = 0.0
@@ -223,10 +233,14 @@ def fitting_state(net: nn.Module, state: dict[str, Tensor]) -> None:
     )
 
 
-def near_opening(cover: Tensor) -> Tensor:
-    """Return the weight of every pixel (b, 1, h, w): 1 on far skin, up to 4 near what opens."""
-    reach = nn.functional.max_pool2d(cover, 13, 1, 6)
-    return 1 + 2 * nn.functional.avg_pool2d(reach, 9, 1, 4) + cover
+def attention(inputs: Tensor) -> Tensor:
+    """Return the weight of every pixel (b, 1, h, w): 1 on skin that stays, more near what opens
+    and where skin was moved far.
+    """
+    cover, shift = inputs[:, 3:4], inputs[:, 4:6]
+    reach = nn.functional.avg_pool2d(nn.functional.max_pool2d(cover, 13, 1, 6), 9, 1, 4)
+    moved = (shift.norm(dim=1, keepdim=True) * (SHIFT_MM / FAR_MM)).clip(max=1)
+    return 1 + 2 * reach + cover + 2 * moved
 
 
 def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips) -> dict[str, float]:
@@ -236,7 +250,7 @@ def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips) -> dict[str, floa
     drawn = data.batch(data.draw(rng, plan.batch, plan.real), rng, plan.forget)
     batch = {k: v.to(plan.device, memory_format=torch.channels_last) for k, v in drawn.items()}
     target, cover = batch["target"], batch["cover"]
-    weight = near_opening(cover)
+    weight = attention(batch["inputs"])
     is_judged = plan.adversarial > 0 and work.step >= plan.calm * plan.steps
     losses: dict[str, Tensor] = {}
     with torch.autocast(plan.device, torch.bfloat16):
