@@ -90,17 +90,15 @@ def sample(plane: Plane, nodes: FloatArray, back: ImageArray) -> Moving:
     frame, cover = back.copy(), np.zeros(back.shape[:2], np.uint8)
     how = cv2.INTER_LINEAR if plane.fine > 1 else cv2.INTER_CUBIC
     states, side = _tile_states(plane, nodes)
-    fine, tile = nodes * np.float32(plane.fine), side * plane.step
-    rims = []
-    for row, near in enumerate(states):
-        for first, last in _runs(near != _FAR):
-            box = _tiles(row, first, last, tile, back.shape)
-            block = fine[row * side : (row + 1) * side + 1, first * side : last * side + 1]
-            at = refine(block, plane.step, (box.h, box.w))
-            seen = cv2.remap(plane.pixels, at, None, how, borderMode=cv2.BORDER_REPLICATE)
-            frame[box.slices] = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
-            cover[box.slices] = cv2.extractChannel(seen, 3)
-        rims += [_tiles(row, *run, tile, back.shape) for run in _runs(near == _RIM)]
+    fine = nodes * np.float32(plane.fine)
+    for row, first, end in _runs(states != _FAR):
+        box = _tiles((row, first, end), side * plane.step, back.shape)
+        block = fine[row * side : (row + 1) * side + 1, first * side : end * side + 1]
+        at = refine(block, plane.step, (box.h, box.w))
+        seen = cv2.remap(plane.pixels, at, None, how, borderMode=cv2.BORDER_REPLICATE)
+        frame[box.slices] = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
+        cover[box.slices] = cv2.extractChannel(seen, 3)
+    rims = (_tiles(run, side * plane.step, back.shape) for run in _runs(states == _RIM))
     return Moving(frame, cover, tuple(rims))
 
 
@@ -117,13 +115,15 @@ def _tile_states(plane: Plane, nodes: FloatArray) -> tuple[NDArray[np.uint8], in
     return np.where(least == most, least, _RIM).astype(np.uint8), side
 
 
-def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return first and end of each stretch of True in ``row`` (n,)."""
-    steps = np.flatnonzero(np.diff(row.astype(np.int8), prepend=0, append=0)).tolist()
-    return list(zip(steps[::2], steps[1::2], strict=True))
+def _runs(tiles: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+    """Return row, first column and end of each horizontal stretch of True in ``tiles`` (r, c)."""
+    edges = np.diff(np.pad(tiles, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, columns = (places.tolist() for places in np.nonzero(edges))
+    return list(zip(rows[::2], columns[::2], columns[1::2], strict=True))
 
 
-def _tiles(row: int, first: int, last: int, tile: int, shape: tuple[int, ...]) -> Box:
-    """Return the pixels of tiles ``first`` to ``last`` - 1 of ``row`` in a frame of ``shape``."""
+def _tiles(run: tuple[int, int, int], tile: int, shape: tuple[int, ...]) -> Box:
+    """Return the pixels of a ``run`` of tiles of side ``tile`` in a frame of ``shape``."""
+    (row, first, end), (h, w) = run, shape[:2]
     x, y = first * tile, row * tile
-    return Box(x, y, min(last * tile, shape[1]) - x, min((row + 1) * tile, shape[0]) - y)
+    return Box(x, y, min(end * tile, w) - x, min((row + 1) * tile, h) - y)
