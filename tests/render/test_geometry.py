@@ -57,10 +57,18 @@ def test_inverted_field_undoes_the_forward_field(shift):
     assert np.abs(landed[..., 0] + shift * there - nodes[..., 0])[5:35, 5:35].max() < 0.05
 
 
-def test_refine_interpolates_linearly():
-    coarse = np.stack([grid(Box(0, 0, 6, 6))[..., 0] * 4, np.zeros((6, 6))], -1).astype(np.float32)
-    fine = refine(coarse, 4, (17, 17))
-    assert np.allclose(fine[0, :, 0], np.arange(17), atol=1e-3)
+@pytest.mark.parametrize("factor", [1, 3, 4, 5, 2.5])
+def test_refine_interpolates_linearly(factor):
+    coarse = (grid(Box(0, 0, 7, 6)) * factor).astype(np.float32)
+    h, w = int(4 * factor) + 1, int(5 * factor) + 1
+    fine = refine(coarse, factor, (h, w))
+    assert np.allclose(fine, grid(Box(0, 0, w, h)), atol=0.04 * factor if factor % 2 != 1 else 1e-4)
+
+
+def test_the_part_of_a_box_stays_inside_it():
+    box = Box(10, 20, 30, 40)
+    points = np.array([[15.0, 25.0], [22.0, 90.0]])
+    assert box.part(points, 2) == Box(13, 23, 12, 37)
 
 
 def test_fill_keeps_what_is_known_and_spreads_it():
