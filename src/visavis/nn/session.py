@@ -1,34 +1,63 @@
-"""A packaged ONNX network as a plain function from named arrays to arrays."""
+"""A packaged ONNX network as a plain function from named arrays to arrays.
+
+Networks run on the CPU, where equal inputs give equal outputs, unless the environment variable
+``VISAVIS_DEVICE`` (or an argument) names another of ``DEVICES`` that this ONNX Runtime serves.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.errors import InputError, MissingExtra
 from visavis.hub import asset
 
 # Importing ONNX Runtime would leave a device id in the home folder and may send usage data.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
+DEVICE_VARIABLE = "VISAVIS_DEVICE"
+DEVICES = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider",),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+    "openvino": ("OpenVINOExecutionProvider",),
+}
+"""Where networks can run, and ONNX Runtime's names of what runs them, the preferred first."""
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu and tensorrt",
+    "openvino": "onnxruntime-openvino",
+}
+
 
 class Network:
     """An ONNX file behind one call. Holds weights, never a conversation."""
 
-    def __init__(self, path: str) -> None:
-        """Load the ONNX file at ``path`` for one thread of the CPU."""
+    def __init__(self, path: str, threads: int = 1, device: str | None = None) -> None:
+        """Load the ONNX file at ``path`` for ``threads`` threads of the CPU, or for ``device``.
+
+        Raises:
+            InputError: there is no such device.
+            MissingExtra: this ONNX Runtime does not serve it.
+        """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        # Threads that wait for the next call give the core to the encoder.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        name = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
+        wanted = providers(name, onnxruntime.get_available_providers())
+        self._session = onnxruntime.InferenceSession(path, options, providers=wanted)
+        if self._session.get_providers()[0] != wanted[0]:
+            raise _missing(name, "it cannot start here")
+        self._is_bound = name in ("cuda", "tensorrt")
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -43,11 +72,49 @@ class Network:
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the network and return its outputs in the order of the file."""
+        if self._is_bound:
+            return self._bound(inputs)
         outputs: list[NDArray[np.float32]] = self._session.run(None, dict(inputs))
         return outputs
 
+    def _bound(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Run the network with outputs left where they are made until all are done."""
+        binding = self._session.io_binding()
+        for name, value in inputs.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        for output in self._session.get_outputs():
+            binding.bind_output(output.name)
+        self._session.run_with_iobinding(binding)
+        outputs: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
+        return outputs
+
+
+def providers(device: str, offered: Sequence[str]) -> list[str]:
+    """Return what runs networks on ``device``, of what this ONNX Runtime ``offered``, the CPU last.
+
+    Raises:
+        InputError: there is no such device.
+        MissingExtra: what runs it is not offered.
+    """
+    if device not in DEVICES:
+        raise InputError(f"There is no device {device!r}. Give one of: {', '.join(DEVICES)}.")
+    first, *others = DEVICES[device]
+    if first not in offered:
+        raise _missing(device, f"ONNX Runtime here has no {first}")
+    others = [name for name in (*others, *DEVICES["cpu"]) if name in offered]
+    return [first, *(name for name in others if name != first)]
+
+
+def _missing(device: str, reason: str) -> MissingExtra:
+    """Return the error that ``device`` cannot be used, for ``reason``."""
+    package = _PACKAGES.get(device, "onnxruntime")
+    return MissingExtra(
+        f"Networks cannot run on {device!r}: {reason}. Install {package} instead of onnxruntime, "
+        f"or use the CPU: {DEVICE_VARIABLE}=cpu."
+    )
+
 
 @cache
-def packaged(name: str) -> Network:
+def packaged(name: str, threads: int = 1) -> Network:
     """Return the packaged network ``name`` (a file name in assets/), loaded once per process."""
-    return Network(str(asset(name)))
+    return Network(str(asset(name)), threads)
