@@ -8,6 +8,7 @@ local frame (u along the lips, v downwards, origin at the middle of the closed l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,6 +43,8 @@ _CAVITY = np.array([108, 48, 44], np.float32)
 _NARROW = np.array([0.35, 0.68, 0.68], np.float32)  # light lost in a narrow slit, red least
 _WARMTH = np.array([0.9, 1.2, 1.3], np.float32)  # light in a mouth comes back from red walls
 _LIP_EDGE_MM = 1.3  # how far landmarks may be off the edge of a lip
+_TONGUE_LIFT_MM = 9.0
+_TONGUE_REACH = 6  # speech raises the tongue by a tenth; half of the way is then gone
 _LIT_SKIN = 175.0  # cheek brightness under which the colours above are right
 
 
@@ -71,26 +74,45 @@ class Mouth:
         ``points`` (478, 2) moved landmarks in the portrait's pose, ``tongue_raise`` 0..1, ``size``
         of the picture (w, h).
         """
-        rims = [
-            (smooth_curve(points[list(lip)]) - self.frame[:, 2]) @ self.frame[:, :2]
+        rims, part = self._rims(points)
+        inside = self._paint(points, tongue_raise, part) * self._shade(part, *rims)
+        shown = np.clip(inside, 0, 255).astype(np.uint8)
+        box = self._place(part, size)
+        picture = self._placed(shown, part, box, cv2.BORDER_REPLICATE)
+        return box, picture, self._placed(self._cover(part, *rims), part, box, cv2.BORDER_CONSTANT)
+
+    def tongue_in_sight(
+        self, points: FloatArray, tongue_raise: float, size: tuple[int, int]
+    ) -> tuple[Box, FloatArray]:
+        """Return where the mouth is open and how much of the raised tongue shows there (h, w)."""
+        part = self._rims(points)[2]
+        tongue, lower, upper = (layer[..., 3] for layer in self._layers(points, tongue_raise, part))
+        shown = tongue * (1 - lower) * (1 - upper) * ramp(tongue_raise, 0.02, 0.1)
+        box = self._place(part, size)
+        return box, self._placed(shown, part, box, cv2.BORDER_CONSTANT)
+
+    def _rims(self, points: FloatArray) -> tuple[FloatArray, FloatArray, Box]:
+        """Return the inner curves of upper and lower lip (k, 2) and the box between them, local."""
+        upper, lower = (
+            ((smooth_curve(points[list(lip)]) - self.frame[:, 2]) @ self.frame[:, :2])
             for lip in (INNER_UPPER_LIP, INNER_LOWER_LIP)
-        ]
-        part = Box.around(np.concatenate(rims), 2 * self.mm + 2, self.cavity.shape[1::-1])
-        inside = self._paint(points, tongue_raise, part) * self._shade(*rims, part)
-        layers = (np.clip(inside, 0, 255).astype(np.uint8), self._cover(*rims, part))
+        )
+        both = np.concatenate([upper, lower])
+        return upper, lower, Box.around(both, 2 * self.mm + 2, self.cavity.shape[1::-1])
+
+    def _place(self, part: Box, size: tuple[int, int]) -> Box:
+        """Return the box of the picture of ``size`` (w, h) round the local ``part``."""
         x, y = part.x, part.y
         corners = np.array([[x, y], [x + part.w, y], [x, y + part.h], [x + part.w, y + part.h]])
-        place = self.frame.copy()
-        box = Box.around(corners @ place[:, :2].T + place[:, 2], 0, size)
-        place[:, 2] += place[:, :2] @ (x, y) - (box.x, box.y)
-        edges = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)
-        picture, cover = (
-            cv2.warpAffine(layer, place, (box.w, box.h), flags=cv2.INTER_LINEAR, borderMode=edge)
-            for layer, edge in zip(layers, edges, strict=True)
-        )
-        return box, picture, cover
+        return Box.around(corners @ self.frame[:, :2].T + self.frame[:, 2], 0, size)
 
-    def _cover(self, upper: FloatArray, lower: FloatArray, part: Box) -> FloatArray:
+    def _placed(self, layer: Any, part: Box, box: Box, edge: int) -> Any:
+        """Return ``layer`` (h, w[, c]) of the local ``part`` in the picture's ``box``."""
+        place = self.frame.copy()
+        place[:, 2] += place[:, :2] @ (part.x, part.y) - (box.x, box.y)
+        return cv2.warpAffine(layer, place, (box.w, box.h), flags=cv2.INTER_LINEAR, borderMode=edge)
+
+    def _cover(self, part: Box, upper: FloatArray, lower: FloatArray) -> FloatArray:
         """Return (h, w) in [0, 1]: what the lips leave open, and the line where they meet."""
         u, v = _rows_and_columns(part)
         top, bottom, between = _openings(upper, lower, u)
@@ -105,15 +127,25 @@ class Mouth:
 
     def _paint(self, points: FloatArray, tongue_raise: float, part: Box) -> FloatArray:
         """Return the unshaded inside (h, w, 3) float32 over ``part`` of the local frame."""
-        jaw = (points[list(JAW)] - self.rest[list(JAW)]).mean(0) @ self.frame[:, :2]
         picture = self.cavity[part.slices]
-        lift = np.array([0, -9.0 * self.mm * tongue_raise]) - 0.12 * jaw
-        for layer, shift in ((self.tongue, jaw + lift), (self.lower, jaw), (self.upper, None)):
-            moved = layer[part.slices] if shift is None else _shifted(layer, shift, part)
+        for moved in self._layers(points, tongue_raise, part):
             picture = moved[..., :3] + picture * (1 - moved[..., 3:])
         return picture
 
-    def _shade(self, upper: FloatArray, lower: FloatArray, part: Box) -> FloatArray:
+    def _layers(
+        self, points: FloatArray, tongue_raise: float, part: Box
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return tongue, lower and upper teeth over ``part``, moved with the jaw."""
+        jaw = (points[list(JAW)] - self.rest[list(JAW)]).mean(0) @ self.frame[:, :2]
+        raised = 1 - (1 - tongue_raise) ** _TONGUE_REACH
+        lift = np.array([0, -_TONGUE_LIFT_MM * self.mm * raised]) - 0.12 * jaw
+        return (
+            _shifted(self.tongue, jaw + lift, part),
+            _shifted(self.lower, jaw, part),
+            self.upper[part.slices],
+        )
+
+    def _shade(self, part: Box, upper: FloatArray, lower: FloatArray) -> FloatArray:
         """Return (h, w, 3) in [0, 1]: shadow of the lips, of the corners and of a small opening.
 
         ``upper`` and ``lower`` are the inner lip curves (k, 2) in the local frame.

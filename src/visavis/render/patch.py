@@ -8,7 +8,8 @@ does not flicker with head motion; and it has the same number of pixels for ever
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,6 +60,13 @@ class View:
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
 
+    def out_of(self, box: Box, part: Any, edge: int = cv2.BORDER_CONSTANT) -> Any:
+        """Return the patch (h, w[, c]) of what lies over ``box`` of the picture only."""
+        place = self.place.copy()
+        place[:, 2] -= (box.x, box.y)
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(part, place, self.size, flags=how, borderMode=edge)
+
     def nodes(self) -> FloatArray:
         """Return where each pixel of the patch lies in the picture (h, w, 2)."""
         w, h = self.size
@@ -75,12 +83,14 @@ class View:
 @dataclass(frozen=True)
 class Drawn:
     """One patch as the warp draws it: ``picture`` (h, w, 3) uint8, ``cover`` (h, w) in [0, 1] what
-    is not skin (the opening of lips or lids), ``shift`` (h, w, 2) mm by which the skin was moved.
+    is not skin (the opening of lips or lids), ``shift`` (h, w, 2) mm by which the skin was moved,
+    ``tongue`` (h, w) in [0, 1] where the raised tongue shows, None where it does not.
     """
 
     picture: ImageArray
     cover: FloatArray
     shift: FloatArray
+    tongue: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,11 @@ class Sketch:
         inner = [self.mouth.draw(points, moment.tongue, (w, h))]
         inner += [eye.draw(points) for eye in self.eyes]
         for view, nodes, overlay in zip(self.views, self.nodes, inner, strict=True):
-            yield self._patch(view, nodes, overlay, mesh, moment.expression)
+            drawn = self._patch(view, nodes, overlay, mesh, moment.expression)
+            if view.kind is MOUTH and moment.tongue > 0:
+                box, shown = self.mouth.tongue_in_sight(points, moment.tongue, (w, h))
+                drawn = replace(drawn, tongue=view.out_of(box, shown))
+            yield drawn
 
     def _patch(
         self,
@@ -128,13 +142,7 @@ class Sketch:
             self.skin, nodes + shift, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         box, picture, cover = overlay
-        place = view.place.copy()
-        place[:, 2] -= (box.x, box.y)
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        inside = cv2.warpAffine(
-            picture, place, view.size, flags=how, borderMode=cv2.BORDER_REPLICATE
-        )
-        cover = cv2.warpAffine(cover, place, view.size, flags=how)
+        inside, cover = view.out_of(box, picture, cv2.BORDER_REPLICATE), view.out_of(box, cover)
         drawn = cv2.blendLinear(inside, skin, cover, 1 - cover)
         return Drawn(drawn, cover, shift @ view.place[:, :2] / self.density)
 

@@ -97,9 +97,12 @@ class Refiner:
         points = moment.points * sketch.scale
         deltas = self._ask(refined, drawn[:1], points) + self._ask(refined, drawn[1:], points)
         step = appearance.skin.mesh.step
-        for view, window, delta in zip(sketch.views, refined.windows, deltas, strict=True):
-            change = (delta * window).astype(np.int16)
-            _add(frame, change, view, sketch.scale, moment.turned, step)
+        for (k, patch), delta in zip(drawn, deltas, strict=True):
+            window = refined.windows[k]
+            if patch.tongue is not None:  # the networks have never seen one raised
+                window = window * (1 - patch.tongue[..., None])
+            change = np.round(delta * window).astype(np.int16)
+            _add(frame, change, sketch.views[k], sketch.scale, moment.turned, step)
 
     def _ask(
         self, refined: Refined, drawn: list[tuple[int, Drawn]], points: FloatArray
