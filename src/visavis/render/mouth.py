@@ -74,7 +74,7 @@ class Mouth:
         ``points`` (478, 2) moved landmarks in the portrait's pose, ``tongue_raise`` 0..1, ``size``
         of the picture (w, h).
         """
-        upper, lower, part = self._rims(points)
+        *rims, part = self._rims(points)
         inside = self._paint(points, tongue_raise, part) * self._shade(part, *rims)
         shown = np.clip(inside, 0, 255).astype(np.uint8)
         box = self._place(part, size)

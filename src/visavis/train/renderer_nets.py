@@ -105,13 +105,12 @@ class PatchJudge(nn.Module):
     def __init__(self, width: int = 48) -> None:
         """Make a judge with random weights."""
         super().__init__()
-        norm = nn.utils.parametrizations.spectral_norm
         sizes = (16, width, 2 * width, 3 * width)
         self.layers = nn.ModuleList(
-            norm(nn.Conv2d(a, b, 3 if i == 0 else 4, 1 if i == 0 else 2, 1))
+            nn.Conv2d(a, b, 3 if i == 0 else 4, 1 if i == 0 else 2, 1)
             for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
         )
-        self.score = norm(nn.Conv2d(sizes[-1], 1, 3, padding=1))
+        self.score = nn.Conv2d(sizes[-1], 1, 3, padding=1)
 
     def forward(self, picture: Tensor, cover: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge ``picture`` (b, 3, h, w) in [-1, 1] with ``cover`` (b, 1, h, w).

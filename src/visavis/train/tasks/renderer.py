@@ -34,6 +34,8 @@ PRESETS = {"cpu": ((24, 48, 96), 12, 48), "gpu": ((32, 64, 128), 16, 64)}
 """Widths of the network, channels of its finest level (at twice the scale), width of the judge."""
 
 
+JITTER, STEEP = 0.05, 0.005
+"""Noise by which the judge's steepness is measured, and its weight."""
 FAR_MM = 4.0
 """Shift of skin from which on it has all the attention."""
 
@@ -282,10 +284,14 @@ def _nudged(made: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tenso
 
 
 def _judge(plan: Plan, work: Work, true: Tensor, made: Tensor, cover: Tensor) -> Tensor:
-    """Teach the judge once; return its loss (hinge)."""
+    """Teach the judge once; return its loss: hinges, and steepness at true pictures (R1 of Mescheder
+    et al. 2018 by finite differences, as in Lin et al. 2025, APT).
+    """
     relu = nn.functional.relu
-    loss = relu(1 - work.judge(true, cover)[0].float()).mean()
-    loss = loss + relu(1 + work.judge(made, cover)[0].float()).mean()
+    near = true + JITTER * torch.randn_like(true)
+    real, beside, fake = (work.judge(p, cover)[0].float() for p in (true, near, made))
+    steep = (real - beside).square().mean() / JITTER**2
+    loss = relu(1 - real).mean() + relu(1 + fake).mean() + STEEP * steep
     descend(loss, work.judge, work.judging, 4e-4 * min(1.0, (work.step + 1) / 100))
     return loss
 
