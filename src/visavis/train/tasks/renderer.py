@@ -284,8 +284,8 @@ def _nudged(made: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tenso
 
 
 def _judge(plan: Plan, work: Work, true: Tensor, made: Tensor, cover: Tensor) -> Tensor:
-    """Teach the judge once; return its loss: hinges, and steepness at true pictures (R1 of Mescheder
-    et al. 2018 by finite differences, as in Lin et al. 2025, APT).
+    """Teach the judge once; return its loss: hinges, and how steep it is at true pictures (R1 of
+    Mescheder et al. 2018 by finite differences, as in Lin et al. 2025, APT).
     """
     relu = nn.functional.relu
     near = true + JITTER * torch.randn_like(true)
