@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -136,7 +137,9 @@ class Inception:
         """
         self._torch = _torch()
         path = _file(*_INCEPTION_FILE)
-        net = self._torch.jit.load(str(path), map_location="cpu").eval()
+        with warnings.catch_warnings():  # the package holds TorchScript, which torch is leaving
+            warnings.simplefilter("ignore", DeprecationWarning)
+            net = self._torch.jit.load(str(path), map_location="cpu").eval()
         self._layers = list(net.net.layers.children())
 
     def describe(self, images: ImageArray) -> tuple[FloatArray, FloatArray]:

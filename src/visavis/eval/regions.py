@@ -67,9 +67,10 @@ def place(region: Region, points: FloatArray) -> FloatArray:
     along /= np.linalg.norm(along)
     down = np.array([-along[1], along[0]])
     step = px_per_mm(points) / region.density
-    linear = np.stack([along, down], axis=1) * step
-    ring = points[list(region.points), :2].astype(np.float64)
-    middle = (ring.min(0) + ring.max(0)) / 2 - down * region.up_mm * px_per_mm(points)
+    upright = np.stack([along, down], axis=1)
+    linear = upright * step
+    ring = points[list(region.points), :2].astype(np.float64) @ upright
+    middle = upright @ (ring.min(0) + ring.max(0)) / 2 - down * region.up_mm * px_per_mm(points)
     w, h = region.size
     return np.column_stack([linear, middle - linear @ (np.array([w - 1, h - 1]) / 2)])
 
