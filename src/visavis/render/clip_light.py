@@ -16,7 +16,7 @@ import numpy as np
 from visavis.faces.film import Film, smoothed
 from visavis.faces.topology import LIPS_OUTER, OVAL
 from visavis.render.geometry import Box, WarpMesh, fill_outside, grid, polygon_mask, smoothstep
-from visavis.render.mesh_warp import Appearance
+from visavis.render.mesh_warp import Face
 from visavis.render.mouth import parted_lips_painted_over
 from visavis.render.patch import density_of
 from visavis.render.rig import Rig
@@ -32,7 +32,10 @@ CELLS = 14
 """Columns of the field of light."""
 LIGHT_STIFFNESS = 8.0
 """Cost of its acceleration: half of a swing of ten frames is left."""
-FACTORS = (0.5, 2.0)
+FACTORS = (0.8, 1.25)
+"""Bounds of the factors beside the frame's median: more is not light but hair or background."""
+SKIN_MM = (4.0, 10.0)
+"""So far inside the outline of the face is certainly skin."""
 _NEAR_DEG = 4.0
 _DARK = 6.0  # levels added so that black tells nothing
 
@@ -68,7 +71,7 @@ def facets(rig: Rig) -> tuple[np.ndarray, int]:
     return np.concatenate([*holes, rig.triangles]).astype(np.int32), sum(map(len, holes))
 
 
-def make_patch(film: Film, face: Appearance, key: Portrait, turns: FloatArray) -> Patch:
+def make_patch(film: Film, face: Face, key: Portrait, turns: FloatArray) -> Patch:
     """Return the looks of the mouth; ``turns`` (t, 3) are all frames' angles in degrees."""
     points = key.landmarks[:, :2]
     rig = face.rig.rig
@@ -109,9 +112,7 @@ def _cover(points: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, Box]:
     away = (grid(box) - middle) / mm
     u, v = away @ along, away @ down
     reach = np.hypot(u / HALF_WIDTH_MM, np.where(v < 0, v / ABOVE_MM, v / BELOW_MM))
-    oval = polygon_mask(box, points[list(OVAL)])
-    inside = cv2.distanceTransform((oval > 127).astype(np.uint8), cv2.DIST_L2, 5) / mm
-    cover = smoothstep(reach, 1.0, CORE) * smoothstep(inside, *RIM_MM)
+    cover = smoothstep(reach, 1.0, CORE) * smoothstep(_inside(points, box), *RIM_MM)
     return cover.astype(np.float32), box
 
 
@@ -136,7 +137,9 @@ def lights(film: Film, patch: Patch) -> FloatArray:
         here = _onto(frame, points, patch.points, patch.rig, patch.box, step).astype(np.float32)
         look = cv2.blur(patch.look(index), (step, step))[::step, ::step]
         ratio = (here + _DARK) / (look.astype(np.float32) + _DARK)
-        factors[index] = fill_outside(np.clip(ratio, *FACTORS), known)
+        usual = np.median(ratio[known > 0.5], axis=0)
+        ratio = np.clip(ratio / usual, *FACTORS) * np.clip(usual, 0.5, 2.0)
+        factors[index] = fill_outside(ratio, known)
     for run in np.split(seen, np.flatnonzero((np.diff(seen) > 1) | np.diff(film.shots[seen])) + 1):
         flat = factors[run].reshape(len(run), -1).astype(np.float64)
         factors[run] = smoothed(flat, LIGHT_STIFFNESS).reshape(len(run), *factors.shape[1:])
@@ -155,9 +158,17 @@ def _small(
 
 def _skin(patch: Patch, step: int) -> FloatArray:
     """Return where (r, c) patch and frame both show skin that no mouth moves: its rim."""
-    cover = patch.cover[::step, ::step]
-    inside = polygon_mask(patch.box, patch.points[list(OVAL)])[::step, ::step] > 127
-    return (smoothstep(cover, 0.9, 0.6) * smoothstep(cover, 0.0, 0.1) * inside).astype(np.float32)
+    inside = _inside(patch.points, patch.box)
+    skin = smoothstep(patch.cover, 0.9, 0.6) * smoothstep(patch.cover, 0.0, 0.1)
+    return np.asarray((skin * smoothstep(inside, *SKIN_MM))[::step, ::step], np.float32)
+
+
+def _inside(points: FloatArray, box: Box) -> FloatArray:
+    """Return how far (h, w) inside the outline of the face each pixel of ``box`` lies, in mm."""
+    oval = (polygon_mask(box, points[list(OVAL)]) > 127).astype(np.uint8)
+    rimmed = cv2.copyMakeBorder(oval, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    distance = cv2.distanceTransform(rimmed, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return np.asarray(distance / density_of(points), np.float32)
 
 
 def relit(picture: ImageArray, factors: FloatArray) -> ImageArray:

@@ -23,12 +23,12 @@ from visavis.render.clip_light import Patch, facets, lights, make_patch, relit
 from visavis.render.clip_pose import DRIVEN, Clip, make_clip
 from visavis.render.geometry import Box, WarpMesh, grid, polygon_mask, refine
 from visavis.render.mesh_warp import (
-    Appearance,
+    Face,
     MeshWarpRenderer,
     Moment,
     Skin,
     Touch,
-    _compose,
+    compose,
     expression_points,
     make_skin,
     overlay,
@@ -50,7 +50,7 @@ class Dub(Moving):
     """
 
     film: Film
-    face: Appearance
+    face: Face
     clip: Clip
     patch: Patch
     light: FloatArray
@@ -73,7 +73,7 @@ class DubRenderer:
         portrait = framed(portrait, Region(0, 0, width, height), size)
         film, part = portrait.film, _face_region(portrait)
         key = cut(portrait, part)
-        face = self._warp.prepare(key, (part.width, part.height))
+        face = self._warp.prepare_face(key)
         clip = make_clip(film, face.rig, face.mood)
         patch = make_patch(film, face, key, clip.turns)
         return Dub(film, face, clip, patch, lights(film, patch))
@@ -119,7 +119,7 @@ class DubRenderer:
             target
         )
         expression = face.skin.field(points)
-        nodes = _compose(turned, expression, face.skin.mesh)
+        nodes = compose(turned, expression, face.skin.mesh)
         source = refine(
             nodes - np.array([patch.box.x, patch.box.y], np.float32), step, (box.h, box.w)
         )

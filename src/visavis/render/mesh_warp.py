@@ -75,35 +75,44 @@ class Moment:
 class Touch(Protocol):
     """Corrects a warped picture in place. Holds weights, never a conversation."""
 
-    def prepare(self, portrait: Portrait, appearance: Appearance) -> Any:
-        """Return what is known of ``portrait``; ``draw`` finds it as ``appearance.touched``."""
+    def prepare(self, portrait: Portrait, face: Face) -> Any:
+        """Return what is known of ``portrait``; ``apply`` finds it as ``face.touched``."""
         ...
 
-    def apply(self, frame: ImageArray, appearance: Appearance, moment: Moment) -> None:
+    def apply(self, frame: ImageArray, face: Face, moment: Moment) -> None:
         """Correct ``frame`` (h, w, 3), drawn at ``moment``."""
         ...
 
 
-@dataclass(frozen=True)
-class Appearance:
-    """Everything the renderer knows about one portrait at one picture size.
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """What is known of one face at one picture size, before anything turns.
 
-    ``image`` (h, w, 3) is the photograph without eyeballs and inside of the mouth, ``plane`` what
-    moves of it, ready to be sampled; ``nodes`` (r, c, 2) are every ``mesh.step``-th pixel of the
-    frame, with a row and a column beyond its end.
+    ``image`` (h, w, 3) is the photograph without eyeballs and inside of the mouth; ``mood`` (52,)
+    what is kept of its expression; ``touched`` is what a ``Touch`` made of it.
     """
 
     image: ImageArray
-    plane: Plane
     rig: PortraitRig
     mood: FloatArray
     skin: Skin
+    mouth: Mouth
+    touched: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appearance(Face):
+    """Everything the renderer knows about one portrait at one picture size.
+
+    ``plane`` is what moves of the image, ready to be sampled; ``nodes`` (r, c, 2) are every
+    ``mesh.step``-th pixel of the frame, with a row and a column beyond its end.
+    """
+
+    plane: Plane
     head: Head
     layers: Layers
     eyes: tuple[Eye, Eye]
-    mouth: Mouth
     nodes: FloatArray
-    touched: Any = None
 
 
 class MeshWarpRenderer:
@@ -128,34 +137,39 @@ class MeshWarpRenderer:
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Appearance:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
         portrait = resized(portrait, size)
-        points = portrait.landmarks
-        rig = fit_portrait(load_rig(), points)
-        skin = make_skin(points, size)
-        kept = np.array([name.startswith(_MOOD) for name in ARKIT_NAMES], np.float32)
-        mood = self._mood * kept * rig.source_coefficients
-        rest = expression_points(rig, mood)
+        face, points = self.prepare_face(portrait), portrait.landmarks
+        bare = replace(portrait, image=face.image)
+        layers = make_layers(bare, face_height(points), self._is_cutout)
+        step = face.skin.mesh.step
         eyes = (
             make_eye(portrait.image, points, *RIGHT_LIDS, RIGHT_IRIS),
             make_eye(portrait.image, points, *LEFT_LIDS, LEFT_IRIS),
         )
-        image = skin_only(portrait.image, points)
-        layers = make_layers(replace(portrait, image=image), face_height(points), self._is_cutout)
-        step = skin.mesh.step
-        appearance = Appearance(
-            image=image,
+        return Appearance(
+            **vars(face),
             plane=make_plane(layers.front, layers.alpha, step),
-            rig=rig,
-            mood=mood,
-            skin=skin,
             head=make_head(portrait),
             layers=layers,
             eyes=eyes,
-            mouth=make_mouth(portrait.image, points, rest),
             nodes=grid(Box(0, 0, size[0] + step, size[1] + step), step),
         )
+
+    def prepare_face(self, portrait: Portrait) -> Face:
+        """Return what is known of the face in ``portrait``, at the size it has."""
+        image, points = portrait.image, portrait.landmarks
+        rig = fit_portrait(load_rig(), points)
+        kept = np.array([name.startswith(_MOOD) for name in ARKIT_NAMES], np.float32)
+        mood = self._mood * kept * rig.source_coefficients
+        face = Face(
+            image=skin_only(image, points),
+            rig=rig,
+            mood=mood,
+            skin=make_skin(points, image.shape[1::-1]),
+            mouth=make_mouth(image, points, expression_points(rig, mood)),
+        )
         if self._touch is None:
-            return appearance
-        return replace(appearance, touched=self._touch.prepare(portrait, appearance))
+            return face
+        return replace(face, touched=self._touch.prepare(portrait, face))
 
     def draw(self, appearance: Appearance, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB, or RGBA, uint8 for the one motion frame in ``motion``."""
@@ -165,7 +179,7 @@ class MeshWarpRenderer:
         mesh = appearance.skin.mesh
         expression = appearance.skin.field(points)
         layers, tongue = appearance.layers, float(coefficients[_TONGUE_OUT])
-        nodes = _compose(turned, expression, mesh) + np.float32(layers.margin)
+        nodes = compose(turned, expression, mesh) + np.float32(layers.margin)
         moving = sample(appearance.plane, nodes, layers.back)
         frame = moving.frame
         for eye in appearance.eyes:
@@ -248,7 +262,7 @@ def _turned_nodes(appearance: Appearance, motion: Motion) -> FloatArray:
     return appearance.nodes + refine(coarse, head.step / appearance.skin.mesh.step, shape)
 
 
-def _compose(turned: FloatArray, expression: FloatArray, mesh: WarpMesh) -> FloatArray:
+def compose(turned: FloatArray, expression: FloatArray, mesh: WarpMesh) -> FloatArray:
     """Return source positions (r, c, 2): the expression field looked up at ``turned``."""
     local = (turned - np.array([mesh.box.x, mesh.box.y], np.float32)) / mesh.step
     return turned + cv2.remap(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from visavis.nn.session import Network
 from visavis.render.geometry import SHIFT as BITS
 from visavis.render.geometry import outline, refine, smooth_curve, smoothstep, subpixel
-from visavis.render.mesh_warp import Appearance, Moment, expression_points, near_nodes
+from visavis.render.mesh_warp import Face, Moment, expression_points, near_nodes
 from visavis.render.patch import Drawn, Sketch, View, density_of, make_sketch
 from visavis.render.topology import INNER_LOWER_LIP, INNER_UPPER_LIP, JAW
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Portrait
@@ -71,32 +71,32 @@ class Refiner:
         self._networks = {"mouth": mouth, "eye": eye}
         self._density = float(mouth.metadata["density"])
 
-    def prepare(self, portrait: Portrait, appearance: Appearance) -> Refined:
+    def prepare(self, portrait: Portrait, face: Face) -> Refined:
         """Return what is known of ``portrait``, its mouth's memory included."""
-        closed = expression_points(appearance.rig, appearance.mood)
+        closed = expression_points(face.rig, face.mood)
         sketch = make_sketch(portrait.image, portrait.landmarks, closed, self._density)
         rest = tuple(colours(patch) for patch in sketch.rest)
         windows = tuple(_window(view.size, self._density) for view in sketch.views)
         own = _own_memory(portrait, sketch)
         refined = Refined(sketch, rest, windows, own)
         wide = np.array([_WIDE.get(name, 0.0) for name in ARKIT_NAMES], np.float32)
-        points = expression_points(appearance.rig, wide + appearance.mood)
-        moment = Moment(points, 0.0, appearance.skin.field(points), np.zeros((1, 1, 2), np.float32))
-        drawn = next(iter(sketch.draw(appearance.skin, moment)))
+        points = expression_points(face.rig, wide + face.mood)
+        moment = Moment(points, 0.0, face.skin.field(points), np.zeros((1, 1, 2), np.float32))
+        drawn = next(iter(sketch.draw(face.skin, moment)))
         view, at = sketch.views[0], points * sketch.scale
         delta = self._ask(refined, [(0, drawn)], at)[0]
         picture = np.clip(drawn.picture + delta, 0, 255).astype(np.uint8)
         memory = np.dstack([picture, opening(view.into(at), view.size)])
         return Refined(sketch, rest, windows, Memory(memory, _jaw(view, at)))
 
-    def apply(self, frame: ImageArray, appearance: Appearance, moment: Moment) -> None:
+    def apply(self, frame: ImageArray, face: Face, moment: Moment) -> None:
         """Correct ``frame`` (h, w, 3), drawn at ``moment``."""
-        refined: Refined = appearance.touched
+        refined: Refined = face.touched
         sketch = refined.sketch
-        drawn = list(enumerate(sketch.draw(appearance.skin, moment)))
+        drawn = list(enumerate(sketch.draw(face.skin, moment)))
         points = moment.points * sketch.scale
         deltas = self._ask(refined, drawn[:1], points) + self._ask(refined, drawn[1:], points)
-        step = appearance.skin.mesh.step
+        step = face.skin.mesh.step
         for (k, patch), delta in zip(drawn, deltas, strict=True):
             window = refined.windows[k]
             if patch.tongue is not None:  # the networks have never seen one raised
