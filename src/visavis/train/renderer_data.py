@@ -1,7 +1,7 @@
 """Patches to learn painting from: what the warp makes of one picture of a person, and the truth.
 
 ``python -m visavis.train.renderer_data --shared ../shared --pairs DIR --out OUT`` takes same-person
-pictures (``recipes/make_face_pairs.sh``) and the frames of the shared clips, lays each picture over
+pictures (``recipes/make_face_pairs.py``) and the frames of the shared clips, lays each picture over
 each other one of the person (skull over skull), draws the one with the other's expression by the
 renderer's own code (render/patch.py), and writes flat arrays, one folder per kind of patch:
 

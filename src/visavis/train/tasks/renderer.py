@@ -220,10 +220,8 @@ def begin(plan: Plan) -> Work:
         work.step = int(state["step"])
     elif plan.start:
         state = torch.load(plan.start, weights_only=True, map_location=plan.device)
-        for part in (work.net, work.average):
-            fitting_state(part, state["average"])
-        if all(state["judge"][n].shape == v.shape for n, v in judge.state_dict().items()):
-            judge.load_state_dict(state["judge"])
+        for part, name in ((work.net, "average"), (work.average, "average"), (judge, "judge")):
+            fitting_state(part, state[name])
     return work
 
 
