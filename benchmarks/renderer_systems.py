@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from visavis.errors import InputError
-from visavis.render.mesh_warp import MeshWarpRenderer
+from visavis.nn.session import Network
+from visavis.render.mesh_warp import MeshWarpRenderer, Touch
+from visavis.render.quality import touch_for
+from visavis.render.refiner import Refiner
 from visavis.types import ImageArray, Motion, Portrait
 
+PARTS = ("mouth", "eye")
 DRAFT = "draft"
 """The mesh warp alone, which needs no network."""
 
@@ -21,39 +24,49 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add --qualities and --network to ``parser``."""
     parser.add_argument("--qualities", nargs="+", default=[DRAFT], help="draft standard high")
     parser.add_argument(
-        "--network", action="append", default=[], metavar="PART=FILE.onnx",
-        help="another network than the packaged one: mouth=FILE or eye=FILE; may be repeated",
+        "--network", action="append", default=[], metavar="[NAME:]PART=FILE.onnx",
+        help="networks to try, mouth=FILE and eye=FILE: judged as NAME (tried) after the qualities",
     )  # fmt: skip
 
 
 def systems(
     qualities: Sequence[str], networks: Sequence[str] = (), mood: float = 0.5
 ) -> dict[str, MeshWarpRenderer]:
-    """Return a renderer for each quality; ``networks`` are PART=FILE.
+    """Return a renderer for each quality, and one for each name in ``networks``.
 
     Raises:
-        InputError: a quality is not built in, or an entry of ``networks`` is no PART=FILE.
+        InputError: there is no such quality, its network is not packaged, or an entry of
+            ``networks`` is no [NAME:]PART=FILE.
     """
-    files = dict(_pair(n) for n in networks)
-    return {q: MeshWarpRenderer(mood=mood, touch=_touch(q, files)) for q in qualities}
+    touches: dict[str, Touch | None] = {q: _packaged(q) for q in qualities}
+    files: dict[str, dict[str, Path]] = {}
+    for name, part, file in map(_parsed, networks):
+        files.setdefault(name, {})[part] = file
+    touches |= {name: _tried(name, parts) for name, parts in files.items()}
+    return {name: MeshWarpRenderer(mood=mood, touch=touch) for name, touch in touches.items()}
 
 
-def _pair(entry: str) -> tuple[str, Path]:
-    part, _, file = entry.partition("=")
-    if part not in ("mouth", "eye") or not Path(file).is_file():
-        raise InputError(f"--network {entry}: give mouth=FILE.onnx or eye=FILE.onnx.")
-    return part, Path(file)
+def _parsed(entry: str) -> tuple[str, str, Path]:
+    before, _, file = entry.partition("=")
+    name, _, part = before.rpartition(":")
+    if part not in PARTS or not Path(file).is_file():
+        raise InputError(f"--network {entry}: give [NAME:]mouth=FILE.onnx or [NAME:]eye=FILE.onnx.")
+    return name or "tried", part, Path(file)
 
 
-def _touch(quality: str, files: dict[str, Path]) -> Any:
+def _packaged(quality: str) -> Touch | None:
     """Return what corrects the warp at ``quality``; None for the draft."""
-    if quality == DRAFT:
-        return None
-    try:
-        from visavis.render.quality import touch_for
-    except ImportError as error:
-        raise InputError(f"Quality {quality} is not built in yet; draft is.") from error
-    return touch_for(quality, **({"networks": files} if files else {}))
+    touch = touch_for(quality)
+    if touch is None and quality != DRAFT:
+        raise InputError(f"Quality {quality} has no network yet; try one with --network.")
+    return touch
+
+
+def _tried(name: str, files: dict[str, Path]) -> Touch:
+    """Return the refiner with the networks in ``files``."""
+    if set(files) != set(PARTS):
+        raise InputError(f"--network: {name} needs both mouth=FILE.onnx and eye=FILE.onnx.")
+    return Refiner(*(Network(str(files[part])) for part in PARTS))
 
 
 class Player:
