@@ -135,13 +135,17 @@ def paint_over(
 def refine(field: FloatArray, factor: float, shape: tuple[int, int]) -> FloatArray:
     """Return ``field`` (r, c, 2) interpolated to ``shape``, its grid ``factor`` times finer.
 
-    Odd whole factors are exact and five times as fast as others. ``field`` must then reach to the
-    last row and column asked for, or one node farther.
+    Odd whole factors are exact, and five times as fast as others.
     """
     step = round(factor)
     if step == factor and step % 2:
         half, (h, w) = step // 2, shape
-        whole = cv2.resize(field, (field.shape[1] * step, field.shape[0] * step))
+        rows, columns = (-(-(n - 1) // step) + 1 for n in shape)  # nodes up to the last pixel
+        field = field[:rows, :columns]
+        more = rows - field.shape[0], columns - field.shape[1]
+        if any(more):
+            field = cv2.copyMakeBorder(field, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
+        whole = cv2.resize(field, (columns * step, rows * step))
         return whole[half : half + h, half : half + w]
     scale = np.array([[1 / factor, 0, 0], [0, 1 / factor, 0]], np.float64)
     return cv2.warpAffine(

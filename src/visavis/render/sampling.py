@@ -18,6 +18,9 @@ from visavis.render.geometry import Box, refine
 from visavis.types import FloatArray, ImageArray
 
 _LARGEST = 4_000_000  # pixels of a picture that is still kept enlarged
+_HALF = np.arange(-3.5, 4, dtype=np.float32)
+_LANCZOS = np.sinc(_HALF) * np.sinc(_HALF / 4)
+_LANCZOS /= _LANCZOS.sum()
 _TILE = 48  # px: what is drawn, left out or blended as one
 _FAR, _RIM, _NEAR = 0, 1, 2  # nothing of the person near, some, nothing else
 
@@ -48,18 +51,39 @@ def make_plane(image: ImageArray, alpha: FloatArray, step: int) -> Plane:
     state[least == 255] = _NEAR
     if h * w > _LARGEST:
         return Plane(np.dstack([image, cover]), state, 1, step)
-    return Plane(np.dstack([_doubled(image), _doubled(cover)]), state, 2, step)
+    return Plane(_doubled(np.dstack([image, cover])), state, 2, step)
 
 
-def _doubled(values: ImageArray) -> ImageArray:
-    """Return ``values`` (h, w) or (h, w, 3) at twice the size, old pixels at even places."""
-    h, w = values.shape[:2]
-    how = cv2.INTER_LINEAR if values.ndim == 2 else cv2.INTER_LANCZOS4
-    half = np.array([[0.5, 0, 0], [0, 0.5, 0]])
-    return cv2.warpAffine(
-        values, half, (2 * w, 2 * h), flags=how | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+def _doubled(pixels: ImageArray) -> ImageArray:
+    """Return ``pixels`` (h, w, 4) at twice the size, old pixels at even places."""
+    for axis in (1, 0):
+        size = [n * (2 if k == axis else 1) for k, n in enumerate(pixels.shape[:2])]
+        fine = np.empty((*size, 4), np.uint8)
+        whole = fine.view(np.uint32)[..., 0]
+        places = np.moveaxis(whole, axis, 0)
+        places[::2] = np.moveaxis(pixels.view(np.uint32)[..., 0], axis, 0)
+        places[1::2] = np.moveaxis(_between(pixels, axis).view(np.uint32)[..., 0], axis, 0)
+        pixels = fine
+    return pixels
+
+
+def _between(pixels: ImageArray, axis: int) -> ImageArray:
+    """Return the pixels (h, w, 4) half way to the next of ``pixels`` along ``axis``.
+
+    Colours by Lanczos' filter; coverage linearly, for it must not ring.
+    """
+    turn = (lambda row: row[:, None]) if axis == 0 else (lambda row: row[None])
+    sharp, soft = turn(_LANCZOS), turn(np.full(2, 0.5, np.float32))
+    edge = cv2.BORDER_REPLICATE
+    between = cv2.filter2D(pixels, -1, sharp, anchor=_at(axis, 3), borderType=edge)
+    cover = cv2.extractChannel(pixels, 3)
+    cover = cv2.filter2D(cover, -1, soft, anchor=_at(axis, 0), borderType=edge)
+    return cv2.insertChannel(cover, between, 3)
+
+
+def _at(axis: int, place: int) -> tuple[int, int]:
+    """Return the anchor (x, y) of a row of taps along ``axis``."""
+    return (place, 0) if axis else (0, place)
 
 
 @dataclass(frozen=True)
