@@ -26,11 +26,16 @@ from visavis.types import FloatArray, ImageArray, Portrait
 _RIM = 0.05  # of the face height: how far outside the matte hair may reach
 _SEEN = 0.35  # of the face height: how far into the person the background may be uncovered
 _SURE, _NONE = 0.95, 0.05  # mattes of nothing but person, of nothing but background
-_CERTAIN = 0.1  # error of the matte from colours at which it counts as much as the network's
+_CRISP = 0.2, 0.85  # mattes between which a cut-out fades
+_PIECE = 0.2  # share from which a pixel holds a cut-out together
+_SHARE_SEEN = 0.2  # share of the head in a pixel from which it is there
+_NOISE = 5.0  # levels by which colours of one thing differ
+_CERTAIN = 0.15  # error of the matte from colours at which it counts as much as the network's
 _MARGIN = 0.25  # of the longer side: how far the person is continued beyond the picture
+_SPARE = 0.02  # the same if the picture shows the whole head
 _RAYS = 144  # directions in which the head's outline is known
 _BULGE, _BULGE_TURN = 0.35, 75.0  # of a head cut off so many degrees from where its outline ends
-_EARS = 0.25  # of the face height: how far beside the face there may be ears
+_EARS = 0.2  # of the face height: how far beside the face there may be ears
 _OUTLINE = 0.02  # of the face height: softness of an outline beyond the picture
 
 
@@ -83,48 +88,72 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     plate, doubt = make_plate(image, known, ~known & (inside < _SEEN))
     sure = (matte > _SURE) & (inside > 0.2 * _RIM)
     person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
-    alpha = np.where(sure, 1, _by_colour(image, plate, person, matte, doubt))
-    alpha = np.where(known, 0, alpha)
-    if not is_cutout:
-        alpha = np.maximum(alpha, _least(image, plate))
+    share, trust = _by_colour(image, plate, person, doubt)
+    given = smoothstep(matte, *_CRISP) if is_cutout else matte
+    alpha = np.where(known, 0, np.where(sure, 1, given + (share - given) * trust))
+    alpha = _in_one_piece(alpha) if is_cutout else np.maximum(alpha, _least(image, plate))
     alpha = (np.ceil(alpha * 255 - 1e-3) / 255).astype(np.float32)
-    front = _unmixed(image, plate, person, alpha)
-    margin = round(_MARGIN * max(matte.shape))
+    belief = trust + (1 - trust) * alpha**4 if is_cutout else np.float32(1) * (alpha > 0)
+    front = _unmixed(image, plate, person, alpha, belief)
+    margin = round((_MARGIN if _is_cut_off(portrait.head_matte) else _SPARE) * max(matte.shape))
     oval = portrait.landmarks[list(OVAL), :2]
     canvas = _mirrored(front, oval, margin, face_height)
     outline = _continued(alpha, oval.mean(0), margin, face_height)
     return Layers(canvas, outline, None if is_cutout else plate, margin)
 
 
+def _is_cut_off(head: FloatArray) -> bool:
+    """Return whether the picture's upper edge or sides cut off the ``head`` (h, w)."""
+    return bool(max(head[0].max(), head[:, 0].max(), head[:, -1].max()) > _SHARE_SEEN)
+
+
 def _by_colour(
-    image: ImageArray, plate: ImageArray, person: FloatArray, matte: FloatArray, doubt: FloatArray
-) -> FloatArray:
-    """Return the ``matte`` (h, w) improved where the pixel's colour tells person from background.
+    image: ImageArray, plate: ImageArray, person: FloatArray, doubt: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the person's share (h, w) by each pixel's colour, and how far to trust it, 0 to 1.
 
     ``doubt`` (h, w) is the likely error of the background's colours in levels.
     """
     span = person - plate
-    length = (span**2).sum(-1)
-    share = ((image.astype(np.float32) - plate) * span).sum(-1) / np.maximum(length, 1)
-    error = (doubt**2 + 36) / np.maximum(length, 1)
-    trust = 1 / (1 + error / _CERTAIN**2)
-    return np.asarray(matte + (np.clip(share, 0, 1) - matte) * trust, np.float32)
+    add = np.ones((1, 3), np.float32)
+    length = np.maximum(cv2.transform(span * span, add), 1)
+    share = cv2.transform((image.astype(np.float32) - plate) * span, add) / length
+    error = (doubt**2 + _NOISE**2) / length
+    return np.clip(share, 0, 1), np.asarray(1 / (1 + error / _CERTAIN**2), np.float32)
+
+
+def _in_one_piece(alpha: FloatArray) -> FloatArray:
+    """Return ``alpha`` (h, w) without what hangs together with the person nowhere."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((alpha > _PIECE).astype(np.uint8))
+    if count < 2:
+        return alpha
+    largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+    near = cv2.dilate((parts == largest).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.asarray(alpha * near, np.float32)
 
 
 def _least(image: ImageArray, plate: ImageArray) -> FloatArray:
     """Return the least share (h, w) of any person over ``plate`` (h, w, 3) that gives ``image``."""
     more = image.astype(np.float32) - plate
     room = np.where(more > 0, 255 - plate.astype(np.float32), plate)
-    return np.asarray((np.abs(more) / np.maximum(room, 1)).max(-1), np.float32).clip(0, 1)
+    red, green, blue = cv2.split(np.abs(more) / np.maximum(room, 1))
+    return np.asarray(np.minimum(cv2.max(cv2.max(red, green), blue), 1), np.float32)
 
 
 def _unmixed(
-    image: ImageArray, plate: ImageArray, person: FloatArray, alpha: FloatArray
+    image: ImageArray,
+    plate: ImageArray,
+    person: FloatArray,
+    alpha: FloatArray,
+    belief: FloatArray,
 ) -> ImageArray:
-    """Return the person's colours (h, w, 3): ``person`` where there is none of it in ``image``."""
-    share = alpha[..., None]
-    own = (image - (1 - share) * plate) / np.maximum(share, 1 / 255)
-    colours = np.where(share > 1 / 255, own, person)
+    """Return the person's colours (h, w, 3) in ``image``, as far as the plate is to be believed.
+
+    Elsewhere ``person``, colours continued from within.
+    """
+    share = np.maximum(alpha, 1 / 255)[..., None]
+    own = np.clip((image - (1 - share) * plate) / share, 0, 255)
+    colours = person + (own - person) * belief[..., None]
     return np.clip(np.round(colours), 0, 255).astype(np.uint8)
 
 
@@ -135,7 +164,7 @@ def _mirrored(front: ImageArray, oval: FloatArray, margin: int, face_height: flo
     """
     size = front.shape[1::-1]
     lengths = np.concatenate([oval.min(0), size - oval.max(0)]) - _EARS * face_height
-    strips = np.clip(lengths, 0.05 * face_height, np.tile(size, 2) - 1)
+    strips = np.clip(lengths, 0.06 * face_height, np.tile(size, 2) - 1)
     columns, rows = (
         np.concatenate([there[::-1], np.arange(n), n - 1 - back])
         for n, there, back in (

@@ -8,6 +8,8 @@ everything where too little background is seen, is filled in smoothly.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ _CLEAR = 1  # patches stay so many nodes away from what is unknown
 _NEAR = 1000.0  # cost of a patch from across the picture, in squared levels
 _VAGUE = np.float32(0.1)  # weight of what smooth filling says of the unknown part of a patch
 _ROUGH = 2.0, 6.0  # deviation of grey levels inside a node: below smooth, above textured
+_WIDE = 2.5  # nodes: neighbourhood in which backgrounds are compared
 _LOYAL = 2.0  # a neighbour's piece goes on unless another fits so much better
 _NEIGHBOURS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x])
 
@@ -40,30 +43,30 @@ def make_plate(
     """
     if not known.any():
         return image, np.full(known.shape, 255, np.float32)
-    smooth = fill_outside(image.astype(np.float32), known.astype(np.float32))
+    filled = fill_outside(image.astype(np.float32), known.astype(np.float32))
+    smooth = np.clip(filled, 0, 255).astype(np.uint8)
     h, w = known.shape
     factor = max(1.0, max(h, w) / _COARSE)
     size = (max(8, round(w / factor)), max(8, round(h / factor)))
     places = _find_places(smooth, known, wanted, size)
-    rough = _roughness(image, known, size)
-    if places is None:
-        filled = smooth
-    else:
+    fine, rough = _roughness(image, known, size)
+    if places is not None:
         copied = _laid_out(smooth, places)
         copied += _fitted(smooth - copied, known, size)
-        filled = smooth + (copied - smooth) * smoothstep(rough, *_ROUGH)[..., None]
-    keep = known[..., None]
-    return np.where(keep, image, np.clip(filled, 0, 255).astype(np.uint8)), rough
+        filled = smooth + (copied - smooth) * smoothstep(fine, *_ROUGH)[..., None]
+    plate = np.clip(filled, 0, 255).astype(np.uint8)
+    plate[known] = image[known]
+    return plate, rough
 
 
 def _find_places(
-    smooth: FloatArray, known: BoolArray, wanted: BoolArray, size: tuple[int, int]
+    smooth: ImageArray, known: BoolArray, wanted: BoolArray, size: tuple[int, int]
 ) -> FloatArray | None:
     """Return for each node of a grid of ``size`` where its colours come from, (r, c, 2) in nodes.
 
     None: too little is known, or nothing wanted.
     """
-    image = cv2.resize(smooth, size, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(smooth, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     seen = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.98
     asked = cv2.resize(wanted.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     side = 2 * _PATCH + 1 + 2 * _CLEAR
@@ -78,43 +81,83 @@ def _find_places(
     return _peeled(image, seen, asked | seen, whole > 0)[..., ::-1].astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Ring:
+    """The nodes ``at`` (n, 2) that are next: their patches ``look`` (n, k) and how far to trust
+    each number of these, ``mask`` (n, k).
+    """
+
+    at: NDArray[np.intp]
+    look: FloatArray
+    mask: FloatArray
+
+    @staticmethod
+    def of(image: FloatArray, done: BoolArray, at: NDArray[np.intp]) -> _Ring:
+        """Return the ring ``at`` in ``image`` (r, c, 3), of which ``done`` (r, c) is known."""
+        weight = np.where(done, np.float32(1), _VAGUE)[..., None].repeat(3, 2)
+        return _Ring(at, _patches(image, at), _patches(weight, at))
+
+    def costs(self, offered: FloatArray) -> FloatArray:
+        """Return (n, m) how ill each of the patches ``offered`` (m, k) fits each node."""
+        aim = self.look * self.mask
+        own = (aim * self.look).sum(1, keepdims=True)
+        total = self.mask @ (offered**2).T - 2 * aim @ offered.T + own
+        return np.asarray(total / self.mask.sum(1, keepdims=True), np.float32)
+
+    def cost(self, offered: FloatArray) -> FloatArray:
+        """Return (n,) how ill the patches ``offered`` (n, k) fit, each its own node."""
+        total = (self.mask * (offered - self.look) ** 2).sum(1)
+        return np.asarray(total / self.mask.sum(1), np.float32)
+
+
 def _peeled(
     image: FloatArray, seen: BoolArray, asked: BoolArray, whole: BoolArray
 ) -> NDArray[np.intp]:
     """Return places (r, c, 2), row first, found ring by ring from what is ``seen`` inwards.
 
     A node's patch is compared, as far as it is known by then, with all patches that are ``whole``.
-    Going on with the piece that a neighbour began is preferred: few large pieces look real.
     """
     image, done = image.copy(), seen.copy()
-    places = np.stack(np.indices(seen.shape), -1)
+    places = np.moveaxis(np.indices(seen.shape), 0, -1).astype(np.intp)
     sources = np.argwhere(whole)
     sources = sources[:: -(-len(sources) // _MOST_SOURCES)]
     offered = _patches(image, sources)
     while True:
         rim = cv2.dilate(done.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        ring = np.argwhere(rim & ~done & asked)
-        if not len(ring):
+        at = np.argwhere(rim & ~done & asked)
+        if not len(at):
             return places
-        mask = _patches(np.where(done, np.float32(1), _VAGUE)[..., None].repeat(3, 2), ring)
-        aim, count = _patches(image, ring) * mask, mask.sum(1, keepdims=True)
-        own = (aim * _patches(image, ring)).sum(1)[:, None]
-        cost = (mask @ (offered**2).T - 2 * aim @ offered.T + own) / count
-        cost += _far(ring[:, None], sources[None], seen.shape)
+        ring = _Ring.of(image, done, at)
+        cost = ring.costs(offered) + _far(at[:, None], sources[None], seen.shape)
         best = cost.argmin(1)
-        chosen, least = sources[best], cost[np.arange(len(ring)), best] * _LOYAL
-        for step in _NEIGHBOURS:
-            there = np.clip(ring + step, 0, np.array(seen.shape) - 1)
-            offer = np.clip(places[there[:, 0], there[:, 1]] - step, 0, np.array(seen.shape) - 1)
-            usable = done[there[:, 0], there[:, 1]] & whole[offer[:, 0], offer[:, 1]]
-            error = (mask * (_patches(image, offer) - _patches(image, ring)) ** 2).sum(1)
-            error = error / count[:, 0] + _far(ring, offer, seen.shape)
-            better = usable & (error < least)
-            chosen, least = np.where(better[:, None], offer, chosen), np.where(better, error, least)
-        rows, columns = ring.T
-        places[rows, columns] = chosen
-        image[rows, columns] = image[chosen[:, 0], chosen[:, 1]]
-        done[rows, columns] = True
+        least = cost[np.arange(len(at)), best]
+        chosen = _continued(ring, image, whole & done, places, sources[best], least * _LOYAL)
+        places[tuple(at.T)] = chosen
+        image[tuple(at.T)] = image[tuple(chosen.T)]
+        done[tuple(at.T)] = True
+
+
+def _continued(  # noqa: PLR0913 - one step of the search
+    ring: _Ring,
+    image: FloatArray,
+    whole: BoolArray,
+    places: NDArray[np.intp],
+    chosen: NDArray[np.intp],
+    least: FloatArray,
+) -> NDArray[np.intp]:
+    """Return ``chosen`` (n, 2), or where a neighbour's piece goes on if that costs less still.
+
+    Few large pieces look more real than many small ones. A node that waits for its place has itself
+    for it, which is not ``whole``.
+    """
+    last = np.array(whole.shape) - 1
+    for step in _NEIGHBOURS:
+        neighbour = np.clip(ring.at + step, 0, last)
+        offer = np.clip(places[tuple(neighbour.T)] - step, 0, last)
+        cost = ring.cost(_patches(image, offer)) + _far(ring.at, offer, whole.shape)
+        better = whole[tuple(offer.T)] & (cost < least)
+        chosen, least = np.where(better[:, None], offer, chosen), np.where(better, cost, least)
+    return chosen
 
 
 def _far(
@@ -133,21 +176,31 @@ def _patches(image: FloatArray, at: NDArray[np.intp]) -> FloatArray:
     return padded[rows, columns].reshape(len(at), -1)
 
 
-def _roughness(image: ImageArray, known: BoolArray, size: tuple[int, int]) -> FloatArray:
-    """Return (h, w) the deviation of grey levels inside nodes of the ``known`` nearby."""
+def _roughness(
+    image: ImageArray, known: BoolArray, size: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
+    """Return how textured the ``known`` is nearby, in deviations of grey levels, (h, w) twice.
+
+    First within nodes, then within neighbourhoods of several.
+    """
     h, w = known.shape
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) * known
-    share, mean, square = (
+    parts = [
         cv2.resize(x.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         for x in (known, grey, grey * grey)
-    )
-    seen = (share > 0.98).astype(np.float32)
-    deviation = np.sqrt(np.maximum(square - mean * mean, 0)) * seen
-    spread = fill_outside(cv2.GaussianBlur(deviation, (0, 0), 1)[..., None], seen)[..., 0]
-    return cv2.resize(spread, (w, h), interpolation=cv2.INTER_LINEAR)
+    ]
+    found = []
+    for reach in (0.8, _WIDE):
+        share, mean, square = (cv2.GaussianBlur(x, (0, 0), reach) for x in parts)
+        share = np.maximum(share, 1e-4)
+        variance = np.maximum(square / share - (mean / share) ** 2, 0)
+        seen = (parts[0] > 0.9).astype(np.float32)
+        spread = fill_outside(np.sqrt(variance)[..., None], seen)[..., 0]
+        found.append(cv2.resize(spread, (w, h), interpolation=cv2.INTER_LINEAR))
+    return found[0], found[1]
 
 
-def _laid_out(smooth: FloatArray, places: FloatArray) -> FloatArray:
+def _laid_out(smooth: ImageArray, places: FloatArray) -> FloatArray:
     """Return ``smooth`` (h, w, 3) with each node's block copied from its place (r, c, 2).
 
     Blocks are two nodes wide and overlap by half, each fading towards its edge.
