@@ -112,7 +112,7 @@ def blurred(portrait: Portrait) -> ImageArray:
     matte = cv2.resize(portrait.matte, size, interpolation=cv2.INTER_AREA)
     free = cv2.erode((matte < _NOBODY).astype(np.float32), np.ones((5, 5), np.uint8))
     filled = fill_outside(image, free if free.any() else np.ones_like(free))
-    soft = cv2.GaussianBlur(filled, (0, 0), _BLUR * max(size), borderType=cv2.BORDER_REPLICATE)
+    soft = cv2.GaussianBlur(filled, (0, 0), _BLUR * max(size), borderType=cv2.BORDER_REFLECT)
     large = cv2.resize(soft, (w, h), interpolation=cv2.INTER_LINEAR)
     return np.clip(np.round(large), 0, 255).astype(np.uint8)
 
