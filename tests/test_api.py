@@ -143,6 +143,7 @@ def test_the_whole_photograph_keeps_its_aspect(
         ({"steps": 3}, "steps 3"),
         ({"steps": 2, "motion_model": "rules"}, "steps 2.*rules"),
         ({"motion_model": "magic"}, "diffused, rules"),
+        ({"quality": "ultra"}, "draft, standard, high"),
     ],
 )
 def test_impossible_options_are_refused_in_words(

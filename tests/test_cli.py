@@ -173,16 +173,21 @@ def test_doctor_finds_this_machine_able(tmp_path: Path) -> None:
 
 
 def test_bench_ends_in_a_line_of_json(tmp_path: Path) -> None:
-    run = visavis("bench", "--size", "128", "--seconds", "2", "--starts", "2", folder=tmp_path)
+    words = ("--size", "128", "--quality", "draft", "--seconds", "2", "--starts", "2")
+    run = visavis("bench", *words, folder=tmp_path)
     assert run.returncode == 0, run.stderr
     figures = json.loads(run.stdout.splitlines()[-1])
     for key in ("frames_per_s", "realtime_factor", "first_frame_ms_p50", "first_frame_ms_p95"):
         assert figures[key] > 0
     assert figures["peak_rss_mb"] > 30
     assert {"features", "motion", "render", "encode"} <= set(figures["stages_ms"])
-    assert (figures["size"], figures["frames"]) == (128, 50)
+    assert (figures["size"], figures["quality"], figures["frames"]) == (128, "draft", 50)
+    assert figures["prepare_ms"] > 0
     assert figures["cpu_threads"] >= 1
     odd = visavis("bench", "--size", "129", folder=tmp_path)
     assert odd.returncode == 1
     assert "Use 130" in odd.stderr
+    ultra = visavis("bench", "--quality", "ultra", folder=tmp_path)
+    assert ultra.returncode == 1
+    assert "no quality 'ultra'. Give one of: draft, standard, high" in ultra.stderr
     assert left(tmp_path) == []

@@ -37,6 +37,7 @@ from visavis.motion.models import motion_by
 from visavis.motion.shaping import directed
 from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
+from visavis.render.quality import DEFAULT_QUALITY
 from visavis.render.renderers import renderer_by
 from visavis.timing import Stopwatch
 from visavis.types import (
@@ -105,20 +106,21 @@ def load(
     steps: int = 1,
     live: bool = False,
     background: Background = "photo",
+    quality: str = DEFAULT_QUALITY,
 ) -> MotionAnimator:
     """Return the packaged animator: phones from sound, motion, mesh warp.
 
     It holds weights only: one serves any number of portraits and sessions. ``motion_model``,
-    ``steps`` and ``background`` as in ``animate``. ``live`` is for sound that comes as it is
-    spoken: motion then comes four frames at a time; without it chunks grow to a second, which costs
-    less and waits longer.
+    ``steps``, ``background`` and ``quality`` as in ``animate``. ``live`` is for sound that comes as
+    it is spoken: motion then comes four frames at a time; without it chunks grow to a second, which
+    costs less and waits longer.
 
     Raises:
-        InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion model
-            or background.
+        InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion
+            model, background or quality.
     """
     check_whole("fps", fps, 1, 240)
-    return MotionAnimator(*parts(motion_model, steps, live, background), fps)
+    return MotionAnimator(*parts(motion_model, steps, live, background, quality), fps)
 
 
 def parts(
@@ -126,10 +128,11 @@ def parts(
     steps: int = 1,
     live: bool = False,
     background: Background = "photo",
+    quality: str = DEFAULT_QUALITY,
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the packaged parts of the animator: what hears, what moves, what draws."""
     motion = motion_by(motion_model, steps, live)
-    return PhoneRecognizer(), motion, renderer_by(background)
+    return PhoneRecognizer(), motion, renderer_by(background, quality)
 
 
 def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpong") -> Portrait:
@@ -179,10 +182,13 @@ def frames(  # noqa: PLR0913 - as animate
     steps: int = 1,
     loop: str = "pingpong",
     background: Background = "photo",
+    quality: str = DEFAULT_QUALITY,
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
-    animator = load(fps=fps, motion_model=motion_model, steps=steps, background=background)
+    animator = load(
+        fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
+    )
     prepared = animator.prepare(*_framed(_opened(portrait, None, loop, background), size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
     with (
@@ -212,6 +218,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     steps: int = 1,
     loop: str = "pingpong",
     background: Background = "photo",
+    quality: str = DEFAULT_QUALITY,
     progress: Callable[[Tick], None] | None = None,
 ) -> Result:
     """Write a video of ``portrait`` speaking ``audio`` to ``out``.
@@ -241,6 +248,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         background: what stands behind the person: "photo" (its own), "blur", "green",
             "transparent" (.webm, .mov, .gif, PNGs), "#RRGGBB", a picture's path, or an (h, w, 3)
             RGB uint8 array.
+        quality: "draft" (the photograph warped), "standard" (mouth and eyes painted by a network)
+            or "high" (the same, finer).
         progress: called after each frame.
 
     Raises:
@@ -256,7 +265,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             refuse_sources(target, portrait, audio, motion, other)
     if is_transparent(background):
         check_alpha(out)
-    animator = load(fps=fps, motion_model=motion_model, steps=steps, background=background)
+    animator = load(
+        fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
+    )
     opened = _opened(portrait, face, loop, background)
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:

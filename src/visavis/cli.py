@@ -32,6 +32,7 @@ from visavis.options import (
     MotionOutOption,
     OutOption,
     PortraitArgument,
+    QualityOption,
     QuietOption,
     SeedOption,
     SizeOption,
@@ -172,6 +173,7 @@ def animate(  # noqa: PLR0913 - one argument per option
     motion_model: ModelOption = None,
     steps: StepsOption = 1,
     background: BackgroundOption = "photo",
+    quality: QualityOption = "standard",
     demo: DemoOption = False,
     quiet: QuietOption = False,
     *,
@@ -208,6 +210,7 @@ def animate(  # noqa: PLR0913 - one argument per option
             steps=steps,
             loop=loop,
             background=background,
+            quality=quality,
             progress=progress,
         )
     if not quiet:
@@ -274,6 +277,7 @@ def doctor(
 @app.command()
 def bench(
     size: Annotated[int, typer.Option(help="Side of the square picture in pixels.")] = 512,
+    quality: QualityOption = "standard",
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 25,
     seconds: Annotated[int, typer.Option(help="Seconds of sound for the throughput.")] = 20,
     starts: Annotated[int, typer.Option(help="Live starts for the first-frame delay.")] = 20,
@@ -282,7 +286,9 @@ def bench(
     """Measure the whole path, sound in to encoded frame out; the last line is JSON."""
     from visavis.bench import measure, table
 
-    figures = measure(size=size, fps=fps, seconds=seconds, starts=starts, soak_minutes=soak)
+    figures = measure(
+        size=size, quality=quality, fps=fps, seconds=seconds, starts=starts, soak_minutes=soak
+    )
     typer.echo(table(figures))
     typer.echo(json.dumps(figures))
 

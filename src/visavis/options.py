@@ -71,6 +71,9 @@ BackgroundOption = Annotated[
     str,
     typer.Option(help="photo, blur, green, #RRGGBB, a picture file, or transparent (.webm, .mov)."),
 ]
+QualityOption = Annotated[
+    str, typer.Option(help="draft, standard or high: how mouth and eyes are painted.")
+]
 DemoOption = Annotated[bool, typer.Option("--demo", help="Use the embedded portrait and voice.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 

@@ -7,16 +7,18 @@ from visavis.render.base import Renderer
 from visavis.render.dub import DubRenderer
 from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import MeshWarpRenderer
+from visavis.render.quality import DEFAULT_QUALITY, touch_for
 
 
-def renderer_by(background: Background = "photo") -> Renderer:
+def renderer_by(background: Background = "photo", quality: str = DEFAULT_QUALITY) -> Renderer:
     """Return what draws photographs and clips, photographs before ``background``.
 
     Raises:
-        InputError: there is no such background.
+        InputError: there is no such background or quality.
     """
+    touch = touch_for(quality)
     if is_photo(background):
-        return DubRenderer(InsetRenderer(MeshWarpRenderer()))
+        return DubRenderer(InsetRenderer(MeshWarpRenderer(touch=touch)))
     backdrop = backdrop_by(background)
-    cutout = InsetRenderer(MeshWarpRenderer(is_cutout=True), is_cutout=True)
+    cutout = InsetRenderer(MeshWarpRenderer(touch=touch, is_cutout=True), is_cutout=True)
     return DubRenderer(cutout if backdrop is None else BackgroundRenderer(cutout, backdrop))

@@ -21,6 +21,7 @@ _LARGEST = 4_000_000  # pixels of a picture that is still kept enlarged
 _HALF = np.arange(-3.5, 4, dtype=np.float32)
 _LANCZOS = np.sinc(_HALF) * np.sinc(_HALF / 4)
 _LANCZOS /= _LANCZOS.sum()
+_LINEAR = np.full(2, 0.5, np.float32)
 _TILE = 48  # px: what is drawn, left out or blended as one
 _FAR, _RIM, _NEAR = 0, 1, 2  # nothing of the person near, some, nothing else
 
@@ -72,8 +73,7 @@ def _between(pixels: ImageArray, axis: int) -> ImageArray:
 
     Colours by Lanczos' filter; coverage linearly, for it must not ring.
     """
-    turn = (lambda row: row[:, None]) if axis == 0 else (lambda row: row[None])
-    sharp, soft = turn(_LANCZOS), turn(np.full(2, 0.5, np.float32))
+    sharp, soft = (np.expand_dims(taps, 1 - axis) for taps in (_LANCZOS, _LINEAR))
     edge = cv2.BORDER_REPLICATE
     between = cv2.filter2D(pixels, -1, sharp, anchor=_at(axis, 3), borderType=edge)
     cover = cv2.extractChannel(pixels, 3)
