@@ -111,6 +111,8 @@ class PatchJudge(nn.Module):
             for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
         )
         self.score = nn.Conv2d(sizes[-1], 1, 3, padding=1)
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, 0.2)  # type: ignore[arg-type]
 
     def forward(self, picture: Tensor, cover: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge ``picture`` (b, 3, h, w) in [-1, 1] with ``cover`` (b, 1, h, w).

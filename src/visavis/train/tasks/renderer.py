@@ -257,14 +257,17 @@ def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips) -> dict[str, floa
         delta, mask = work.net(batch["inputs"])
         made = batch["inputs"][:, :3] + delta.float()
         if is_judged:
-            losses["judge"] = _judge(plan, work, target, made.detach(), cover)
+            where = attention(batch["inputs"]) - 1
+            losses["judge"] = _judge(work, target, made.detach(), cover, where)
         losses["pixel"] = ((made - target).abs() * weight).mean() / weight.mean()
         losses["still"] = mask.float().mean()
         losses["perceptual"] = lpips(*_nudged(made, target, rng)).mean()
         total = losses["pixel"] + plan.still * losses["still"]
         total = total + plan.perceptual * losses["perceptual"]
         if is_judged:
-            losses["adversarial"], losses["matching"] = _opinion(work.judge, made, target, cover)
+            losses["adversarial"], losses["matching"] = _opinion(
+                work.judge, (made, target), cover, where
+            )
             total = total + plan.adversarial * losses["adversarial"]
             total = total + plan.matching * losses["matching"]
     descend(
@@ -281,26 +284,39 @@ def _nudged(made: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tenso
     return made[..., y:, x:], true[..., y:, x:]
 
 
-def _judge(plan: Plan, work: Work, true: Tensor, made: Tensor, cover: Tensor) -> Tensor:
+def _judge(work: Work, true: Tensor, made: Tensor, cover: Tensor, where: Tensor) -> Tensor:
     """Teach the judge once; return its loss: hinges, and how steep it is at true pictures (R1 of
     Mescheder et al. 2018 by finite differences, as in Lin et al. 2025, APT).
     """
     relu = nn.functional.relu
     near = true + JITTER * torch.randn_like(true)
     real, beside, fake = (work.judge(p, cover)[0].float() for p in (true, near, made))
-    steep = (real - beside).square().mean() / JITTER**2
-    loss = relu(1 - real).mean() + relu(1 + fake).mean() + STEEP * steep
-    descend(loss, work.judge, work.judging, 4e-4 * min(1.0, (work.step + 1) / 100))
+    steep = (real - beside).square() / JITTER**2
+    loss = _there(relu(1 - real) + relu(1 + fake) + STEEP * steep, where)
+    descend(loss, work.judge, work.judging, 6e-4 * min(1.0, (work.step + 1) / 50))
     return loss
 
 
-def _opinion(judge: PatchJudge, made: Tensor, true: Tensor, cover: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the judge has against ``made``, and how differently it sees both."""
+def _opinion(
+    judge: PatchJudge, pictures: tuple[Tensor, Tensor], cover: Tensor, where: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what the judge has against the made of ``pictures`` (made, true), and how differently
+    it sees both.
+    """
     with torch.no_grad():
-        seen = judge(true, cover)[1]
-    score, found = judge(made, cover)
-    apart = [(a.float() - b.float()).abs().mean() for a, b in zip(found, seen, strict=True)]
-    return -score.float().mean(), torch.stack(apart).mean()
+        seen = judge(pictures[1], cover)[1]
+    score, found = judge(pictures[0], cover)
+    apart = [
+        _there((a.float() - b.float()).abs().mean(1, keepdim=True), where)
+        for a, b in zip(found, seen, strict=True)
+    ]
+    return _there(-score.float(), where), torch.stack(apart).mean()
+
+
+def _there(values: Tensor, where: Tensor) -> Tensor:
+    """Return the mean of ``values`` (b, 1, h, w), weighted by ``where`` at their size."""
+    weight = nn.functional.adaptive_avg_pool2d(where, values.shape[2:])
+    return (values * weight).sum() / weight.sum().clamp(min=1e-3)
 
 
 def examine(work: Work, data: Patches, lpips: Lpips, device: str) -> dict[str, float]:
