@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import players
 from look_portraits import MOMENTS, PER_PAGE, SITTERS, moments, seated
-from renderer_people import Case, clip_cases, pair_cases
+from renderer_people import Case, Tracker, clip_cases, pair_cases
 from renderer_systems import Player, add_options, systems
 
 from visavis.eval.regions import EYES, FACE, MOUTH, Region, cut_out, place
@@ -30,6 +30,7 @@ from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.media.image import write_image
 from visavis.motion.layout import unpack
 from visavis.motion.models import motion_by
+from visavis.render.mesh_warp import MeshWarpRenderer
 from visavis.types import FloatArray, ImageArray, Motion, Portrait
 
 CELL = 320
@@ -62,6 +63,15 @@ def piled(rows: Sequence[ImageArray]) -> ImageArray:
     width = max(r.shape[1] for r in rows)
     full = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in rows]
     return np.vstack(full)
+
+
+def _side_by_side(blocks: Sequence[ImageArray]) -> ImageArray:
+    """Return ``blocks`` in a row, low ones filled up with white."""
+    height = max(b.shape[0] for b in blocks)
+    full = [
+        np.pad(b, ((0, height - b.shape[0]), (0, 8), (0, 0)), constant_values=255) for b in blocks
+    ]
+    return np.hstack(full)
 
 
 def region_of(image: ImageArray, near: FloatArray, region: Region) -> ImageArray:
@@ -117,13 +127,19 @@ class Sheets:
 
     def truth(self) -> None:
         """Draw true frames and what the renderers make of the same moment from another one."""
-        cases = [*clip_cases(self.args.shared / "data/talking", self.args.size, 4)]
+        tracker = Tracker(self.args.shared)
+        blocks = [self._beside(c) for c in clip_cases(self.args.shared, tracker, self.args.size, 4)]
+        self._grid("truth_clips", blocks, across=2, down=2)
         if self.args.pairs is not None:
-            cases += pair_cases(self.args.pairs, self.args.size, 4)
-        rows = [self._beside(case) for case in cases]
-        per = 4
-        for i in range(0, len(rows), per):
-            self.write(f"truth{i // per + 1}", piled(rows[i : i + per]))
+            cases = pair_cases(self.args.pairs, tracker, self.args.size, 4)
+            self._grid("truth_pairs", [self._beside(c) for c in cases], across=8, down=1)
+
+    def _grid(self, name: str, blocks: Sequence[ImageArray], across: int, down: int) -> None:
+        """Write pages of ``across`` by ``down`` blocks of one size."""
+        for i in range(0, len(blocks), across * down):
+            page = blocks[i : i + across * down]
+            rows = [page[k : k + across] for k in range(0, len(page), across)]
+            self.write(f"{name}{i // (across * down) + 1}", piled([_side_by_side(r) for r in rows]))
 
     def _beside(self, case: Case) -> ImageArray:
         """Return mouth and eyes of a case: a block for each true frame, systems below it."""
@@ -142,7 +158,7 @@ class Sheets:
             rows.append(named(f"{case.person} {case.material}: {system}", np.hstack(parts)))
         return piled(rows)
 
-    def _exact(self):
+    def _exact(self) -> dict[str, MeshWarpRenderer]:
         """Return the renderers without the portrait's mood: the true frame has its own."""
         return systems(self.args.qualities, self.args.network, mood=0.0)
 

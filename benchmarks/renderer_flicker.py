@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from renderer_people import Case, Truth
-from renderer_stats import Gathered, Table, joined
+from renderer_people import REFERENCES, Case, Truth
 from renderer_systems import Player
 
 from visavis.eval import regions
+from visavis.eval.margins import Gathered, Row
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion
 
 REGIONS = (regions.MOUTH, regions.EYES)
@@ -74,9 +74,9 @@ class Flicker:
             value = unexplained(crops[0], crops[1], crops[2])
             self.gathered.add(f"{region.name} speech flicker", system, case.person, value)
 
-    def table(self) -> Table:
-        """Return the table of everything noted."""
-        return joined(self.gathered.tables(), frozenset())
+    def rows(self) -> dict[str, Row]:
+        """Return the rows of everything noted."""
+        return self.gathered.rows(references=REFERENCES)
 
 
 def unexplained(before: ImageArray, now: ImageArray, after: ImageArray) -> float:

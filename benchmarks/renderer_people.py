@@ -19,7 +19,6 @@ from visavis.data.fit import fit
 from visavis.data.people import TEST_PERSONS
 from visavis.errors import InputError
 from visavis.faces.framing import Region, cut, head_and_shoulders
-from visavis.faces.landmarks import track
 from visavis.faces.measure import eye_opening, head_rotation, mouth_opening
 from visavis.faces.portrait import make_portrait
 from visavis.media.image import read_image
@@ -27,12 +26,18 @@ from visavis.media.read import VideoReader
 from visavis.render.mesh_warp import MeshWarpRenderer, resized
 from visavis.render.rig import PortraitRig, fit_portrait, load_rig, solve
 from visavis.render.solve import Pose, angles
+from visavis.train.teacher import FaceTeacher
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
+TRUE, NEXT = "true", "next true"
+"""References: the true frame itself, and the one after it judged as if it were made."""
+REFERENCES = (TRUE, NEXT)
 LONGEST = 110
 """Frames of a clip that are looked at."""
 WINDOW = 3
 """Neighbouring frames that are true at once, for what flickers: the middle one is compared."""
+PRESENT = 0.5
+"""Presence from which the teacher has found a face."""
 NEAR = 6
 """Frames from the portrait's own within which nothing is compared."""
 TURNED_DEG = 25.0
@@ -71,18 +76,44 @@ class Case:
     truths: tuple[Truth, ...]
 
 
-def clip_cases(talking: Path, size: int, count: int) -> Iterator[Case]:
+class Tracker:
+    """Finds landmarks (478, 3), by the teacher."""
+
+    def __init__(self, shared: Path) -> None:
+        """Load the teacher in ``shared``/data/models."""
+        self._teacher = FaceTeacher(shared / "data/models")
+
+    def follow(self, image: ImageArray, last: FloatArray | None) -> FloatArray | None:
+        """Return the face's landmarks in the next frame of a video, or None."""
+        if last is not None:
+            points, presence = self._teacher.from_points(image, last)
+            if presence >= PRESENT:
+                return points
+        points, presence = self._teacher.locate(image)
+        return points if presence >= PRESENT else None
+
+    def near(self, image: ImageArray, near: FloatArray) -> FloatArray:
+        """Return the landmarks of the face that lies about at ``near``, or those if it is gone."""
+        points, presence = self._teacher.from_points(image, near)
+        if presence < PRESENT:
+            return near
+        again, presence = self._teacher.from_points(image, points)
+        return again if presence >= PRESENT else points
+
+
+def clip_cases(shared: Path, tracker: Tracker, size: int, count: int) -> Iterator[Case]:
     """Yield a case for each clip of a test person, each with ``count`` frames spread over speech.
 
     Frames are chosen by how open the mouth is, evenly over the order, and the most shut eyes.
     """
+    talking = shared / "data/talking"
     paths = [p for p in sorted(talking.rglob("*")) if _person(p, talking) in TEST_PERSONS]
     for path in paths:
         if "mead" in str(path) and not path.stem.endswith(
             ("happy_level3_001", "neutral_level1_001")
         ):
             continue  # one person, eight times
-        points, fps = _tracked(path)
+        points, fps = _tracked(path, tracker)
         if len(points) < 3 * NEAR:
             raise InputError(f"{path} shows a face in {len(points)} frames at its start only.")
         rest = _most_neutral(points)
@@ -92,7 +123,7 @@ def clip_cases(talking: Path, size: int, count: int) -> Iterator[Case]:
         portrait = resized(cut(portrait, region), (size, size))
         factor = size / region.width
         moved = (points - np.array([region.left, region.top, 0], np.float32)) * np.float32(factor)
-        motion = driven(portrait, moved, fps)
+        motion = driven(portrait, moved, fps, moved[rest])
         chosen = _spread(moved, motion, rest, count)
         wanted = [t + k for t in chosen for k in range(-(WINDOW // 2), WINDOW // 2 + 1)]
         frames = _framed(_frames(path, wanted), region, size)
@@ -113,15 +144,15 @@ def _person(path: Path, talking: Path) -> str:
     return next(known, f"{folder}/{stem}")
 
 
-def _tracked(path: Path) -> tuple[FloatArray, float]:
+def _tracked(path: Path, tracker: Tracker) -> tuple[FloatArray, float]:
     """Return landmarks (t, 478, 3) of the frames from the first until the face is lost; and fps."""
     found, points = None, []
     with VideoReader(path) as reader:
         for index, (image, _) in enumerate(reader):
-            found = track(image, found) if index < LONGEST else None
+            found = tracker.follow(image, found) if index < LONGEST else None
             if found is None:
                 break
-            points.append(found.points)
+            points.append(found)
         return np.stack(points), float(reader.fps)
 
 
@@ -192,13 +223,13 @@ def _window(
     return Truth(name, tuple(frames), points[around], motion[around])
 
 
-def driven(portrait: Portrait, points: FloatArray, fps: float) -> Motion:
+def driven(portrait: Portrait, points: FloatArray, fps: float, own: FloatArray) -> Motion:
     """Return the motion that makes ``portrait`` look as ``points`` (t, 478, 3) px of its picture.
 
-    The expression is fitted over all frames at once (data/fit.py), the head relative to the
-    portrait's.
+    ``own`` (478, 3) was found in the portrait by what found ``points``. The expression is fitted
+    over all frames at once (data/fit.py), the head relative to the portrait's.
     """
-    face = fit_portrait(load_rig(), portrait.landmarks)
+    face = fit_portrait(load_rig(), own)
     found = fit(load_rig(), points, fps, rest=face)
     about = _turning_point(portrait)
     heads = _smoothed(np.stack([_head(about, face, pose) for pose in found.poses]))
@@ -233,31 +264,30 @@ def _turning_point(portrait: Portrait) -> tuple[FloatArray, float]:
     return head.pivot[None], head.unit
 
 
-def pair_cases(folder: Path, size: int, count: int) -> Iterator[Case]:
+def pair_cases(folder: Path, tracker: Tracker, size: int, count: int) -> Iterator[Case]:
     """Yield cases of ``count`` held-out persons of each kind of edit (every tenth seed)."""
     for (kind, before), (_, after) in PAIRS:
         found = sorted((folder / kind).glob(f"*_a{after}.webp"))
         held = [p for p in found if int(p.stem.split("_")[0]) % 10 == 0]
         for path in held[:: max(1, len(held) // count)][:count]:
-            case = _pair(path.with_name(path.name.replace(f"_a{after}", f"_a{before}")), path, size)
-            if case is not None:
-                yield case
+            source = path.with_name(path.name.replace(f"_a{after}", f"_a{before}"))
+            if source.exists():
+                yield _pair(source, path, tracker, size)
 
 
-def _pair(before: Path, after: Path, size: int) -> Case | None:
-    """Return the case of two pictures of one synthetic person, or None if one is missing."""
-    if not before.exists():
-        return None
-    portrait, truth = (make_portrait(read_image(p)) for p in (before, after))
+def _pair(before: Path, after: Path, tracker: Tracker, size: int) -> Case:
+    """Return the case of two pictures of one synthetic person."""
+    portrait = make_portrait(read_image(before))
     region = head_and_shoulders(portrait)
     portrait = resized(cut(portrait, region), (size, size))
-    truth = resized(cut(truth, region), (size, size))
-    face = fit_portrait(load_rig(), portrait.landmarks)
-    coefficients, _, pose = solve(face, truth.landmarks)
+    (frame,) = _framed([read_image(after)], region, size)
+    own = tracker.near(portrait.image, portrait.landmarks)
+    points = tracker.near(frame, own)
+    face = fit_portrait(load_rig(), own)
+    coefficients, _, pose = solve(face, points)
     motion = _as_motion(coefficients[None], _head(_turning_point(portrait), face, pose)[None], 25)
-    name = f"{before.stem} -> {after.stem}"
+    change = f"{before.stem.split('_')[1]}>{after.stem.split('_')[1]}"
     person = f"{before.parent.name}/{before.stem.split('_')[0]}"
-    only = Truth(name, (truth.image,), truth.landmarks[None], motion)
     return Case(
-        person, f"pairs {before.stem.split('_')[1]}>{after.stem.split('_')[1]}", portrait, (only,)
+        person, f"pairs {change}", portrait, (Truth(change, (frame,), points[None], motion),)
     )

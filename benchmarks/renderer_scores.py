@@ -8,20 +8,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from renderer_people import Case, Truth
-from renderer_stats import NEXT, TRUE, Gathered, Table, joined, of_sets
+from renderer_people import NEXT, REFERENCES, TRUE, Case, Tracker, Truth
 
 from visavis.errors import VisavisError
 from visavis.eval import perceptual, regions
 from visavis.eval.dynamics import frechet
 from visavis.eval.identity import IdentityNet
-from visavis.faces.landmarks import FaceLandmarks, refine
+from visavis.eval.margins import Gathered, Row, of_sets
 from visavis.types import FloatArray, ImageArray
 
 HIGHER = frozenset(f"{r.name} SSIM" for r in regions.REGIONS)
 SETS = (regions.MOUTH, regions.EYES)
 """Regions whose pictures are also compared as sets (KID, Fréchet)."""
-FRECHET_HALVES = 24
 Note = Callable[[str, float], None]
 """Takes a figure's name and its value."""
 
@@ -43,8 +41,9 @@ class Seen:
 class Judge:
     """Holds the networks, and gathers numbers by material."""
 
-    def __init__(self) -> None:
-        """Load the networks."""
+    def __init__(self, tracker: Tracker) -> None:
+        """Load the networks; ``tracker`` finds the landmarks that regions are laid over by."""
+        self._tracker = tracker
         self._lpips = {"LPIPS": perceptual.Lpips(), "LPIPS (Alex)": perceptual.Lpips("alexnet")}
         self._inception = perceptual.Inception()
         self._identity = IdentityNet()
@@ -56,13 +55,13 @@ class Judge:
     def true(self, truth: Truth) -> Seen:
         """Look at the true picture of ``truth``."""
         image = truth.frames[truth.middle]
-        points = refine(image, FaceLandmarks(truth.points[truth.middle], 1.0)).points
+        points = self._tracker.near(image, truth.points[truth.middle])
         where = {r.name: regions.place(r, points) for r in regions.REGIONS}
         return self._seen(image, points, where)
 
     def made(self, image: ImageArray, true: Seen) -> Seen:
         """Look at a made picture, laid over the ``true`` one region by region."""
-        points = refine(image, FaceLandmarks(true.points, 1.0)).points
+        points = self._tracker.near(image, true.points)
         where = {
             r.name: regions.overlay(r, true.where[r.name], true.points, points)
             for r in regions.REGIONS
@@ -124,18 +123,16 @@ class Judge:
             key = (case.material.split()[0], region.name, system)
             self._sets[key][case.person].append((vector, patches[0]))
 
-    def tables(self) -> dict[str, Table]:
-        """Return the table of each material."""
+    def tables(self) -> dict[str, dict[str, Row]]:
+        """Return the rows of each material."""
         out = {}
         for material, gathered in self.gathered.items():
-            found = gathered.tables()
+            out[material] = gathered.rows(HIGHER, REFERENCES)
             for region in SETS:
-                sets = [self._vectors(material, region.name, index) for index in (0, 1)]
-                found[f"{region.name} KID"] = of_sets("KID", perceptual.kid, sets[0])
-                found[f"{region.name} patch FID"] = of_sets(
-                    "patch FID", _patch_frechet, sets[1], FRECHET_HALVES
-                )
-            out[material] = joined(found, HIGHER)
+                for index, name, distance, draws in _SET_FIGURES:
+                    made = self._vectors(material, region.name, index)
+                    true = made.pop(TRUE)
+                    out[material][f"{region.name} {name}"] = of_sets(distance, made, true, draws)
         return out
 
     def _vectors(self, material: str, region: str, index: int) -> dict[str, list[FloatArray]]:
@@ -151,15 +148,19 @@ def _patch_frechet(made: FloatArray, true: FloatArray, _: FloatArray) -> float:
     return frechet(made, true)
 
 
+_SET_FIGURES = ((0, "KID", perceptual.kid, 200), (1, "patch FID", _patch_frechet, 24))
+"""Which vectors, the figure's name, how it is made, and how many halves of the persons."""
+
+
 def _detail(crop: ImageArray) -> float:
     """Return the spread of the Laplacian of ``crop``: how much fine detail there is."""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_32F, ksize=3).std()) + 0.1
 
 
-def judge() -> Judge:
+def judge(tracker: Tracker) -> Judge:
     """Return a judge, or end with a line that names what is missing."""
     try:
-        return Judge()
+        return Judge(tracker)
     except VisavisError as error:
         raise SystemExit(f"benchmarks/renderer.py: {error}") from error
