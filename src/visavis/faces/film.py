@@ -22,7 +22,7 @@ from visavis.faces.crop import sample, upright_crop
 from visavis.faces.framing import Region
 from visavis.faces.landmarks import FaceLandmarks, refine, track
 from visavis.faces.matte import mattes
-from visavis.faces.measure import head_rotation, interocular, mouth_opening
+from visavis.faces.measure import head_rotation, in_head, interocular, mouth_opening
 from visavis.faces.portrait import choose, find_faces, left_to_right, verdict
 from visavis.faces.teeth import teeth_shown
 from visavis.media.kinds import shown
@@ -53,6 +53,7 @@ STIFFNESS = 0.3
 """Cost of acceleration of the points: of a swing of four frames a quarter is left."""
 TEETH = 0.1
 """What teeth in full view add to the opening of the lips, in eye distances."""
+MOUTH_CORNERS = (61, 291)
 MOST_KEYS = 6
 KEY_APART_DEG = 7.0
 """Frames with closed lips whose heads are so far apart are worth keeping both."""
@@ -184,7 +185,7 @@ def _watched(reader: VideoReader, face: int | None) -> _Seen:
     thumb: Any = None
     shot = size = 0
     for image in _steady(reader, seen.rate):
-        before, thumb = thumb, cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
+        before, thumb = thumb, cv2.resize(image[::4, ::4], (32, 32), interpolation=cv2.INTER_AREA)
         is_cut = before is not None and float(cv2.absdiff(before, thumb).mean()) > CUT_LEVELS
         shot += is_cut
         previous = seen.found[-1] if seen.found and not is_cut else None
@@ -364,17 +365,25 @@ def _keys(
         usable = np.flatnonzero(strength == strength.max())
     turns = np.array([head_rotation(points[i])[:2] for i in usable])
     opening = np.array([mouth_opening(points[i]) for i in usable]) + TEETH * teeth[usable]
+    width = np.array([_mouth_width(points[i]) for i in usable])
     detail = sharp[usable] / max(float(np.median(sharp[usable])), 1e-6)
     cost = (opening - np.percentile(opening, 5)) / 0.02 + 2 * np.clip(1 - detail, 0, 1)
+    cost += np.clip(1 - width / np.median(width), 0, 1) / 0.1
     away = np.linalg.norm(turns - np.median(turns, axis=0), axis=1)
     keys = [int(np.argmin(cost + away / 8.0))]
     while len(keys) < MOST_KEYS:
         gap = np.min([np.linalg.norm(turns - turns[k], axis=1) for k in keys], axis=0)
-        rating = np.where((gap > KEY_APART_DEG) & (cost < 1.5), cost, np.inf)
+        rating = np.where((gap > KEY_APART_DEG) & (cost < cost[keys[0]] + 1), cost, np.inf)
         if not np.isfinite(rating).any():
             break
         keys.append(int(rating.argmin()))
     return tuple(int(usable[k]) for k in keys)
+
+
+def _mouth_width(points: FloatArray) -> float:
+    """Return the distance of the corners of the mouth in cm: pursed lips are no lips at rest."""
+    right, left = in_head(points[:468])[list(MOUTH_CORNERS)]
+    return float(np.linalg.norm(left - right))
 
 
 def _gaps(strength: FloatArray, rate: Fraction) -> list[str]:

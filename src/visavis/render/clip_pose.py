@@ -44,6 +44,11 @@ class Clip:
     drift: FloatArray
     share: FloatArray
 
+    @property
+    def driven(self) -> NDArray[np.bool_]:
+        """Tell which points (478,) are driven."""
+        return self.share[:, 0] > 0
+
     def target(self, index: int, own: FloatArray, coefficients: FloatArray) -> FloatArray:
         """Return the landmarks (478, 2) px of frame ``index`` under ``coefficients`` (52,).
 

@@ -19,9 +19,9 @@ from visavis.faces.film import Film, FilmPortrait, framed
 from visavis.faces.framing import Region, cut
 from visavis.faces.topology import OVAL
 from visavis.render.base import Instant, Moving, Renderer
-from visavis.render.clip_light import Patch, facets, lights, make_patch, relit
+from visavis.render.clip_light import Patch, lights, make_patch, relit
 from visavis.render.clip_pose import DRIVEN, Clip, make_clip
-from visavis.render.geometry import Box, WarpMesh, grid, polygon_mask, refine
+from visavis.render.geometry import Box, grid, polygon_mask, refine
 from visavis.render.mesh_warp import (
     Face,
     MeshWarpRenderer,
@@ -39,6 +39,7 @@ from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 AROUND = 0.5
 """Of the face height: what of the key frame is kept around the face."""
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
+_SMOOTH = 0.08  # of the lower face: reach of a point's weight where depth turns the mouth
 _REACH = 0.66  # of the face height: the skin around the face that follows the jaw
 
 
@@ -109,15 +110,12 @@ class DubRenderer:
         """Return the mouth over ``box`` (h, w, 3) and what it covers (h, w).
 
         It is drawn as in a still portrait, where the key frame's head is; that picture is then
-        turned by the mesh to where the frame's head is.
+        turned to where the frame's head is.
         """
         face, patch = dub.face, dub.patch
         points = expression_points(face.rig, coefficients)
         step = face.skin.mesh.step
-        wide = Box(box.x, box.y, box.w + step, box.h + step)
-        turned = grid(wide, step) + WarpMesh(points, *facets(patch.rig), wide, step).backward(
-            target
-        )
+        turned = _turned(target[dub.clip.driven], points[dub.clip.driven], box, step)
         expression = face.skin.field(points)
         nodes = compose(turned, expression, face.skin.mesh)
         source = refine(
@@ -132,6 +130,26 @@ class DubRenderer:
         if self._touch is not None:
             self._touch.apply(mouth, face, Moment(points, tongue, expression, turned))
         return mouth, cover
+
+
+def _turned(target: FloatArray, points: FloatArray, box: Box, step: int) -> FloatArray:
+    """Return where every ``step``-th pixel of ``box`` lies when ``target`` (k, 2) is at ``points``.
+
+    Two poses of one face differ by an affine map and what depth adds to it, which is smooth: Gauss
+    weights of the points' rests. A mesh would crease where the lips touch.
+    """
+    known = np.column_stack([target, np.ones(len(target))])
+    affine = np.linalg.lstsq(known, points, rcond=None)[0].astype(np.float32)
+    rest = (points - known @ affine).astype(np.float32)
+    size = float(np.ptp(target, axis=0).max())
+    coarse = step * max(1, round(_SMOOTH * size / 2 / step))
+    nodes = grid(Box(box.x, box.y, box.w + 2 * coarse, box.h + 2 * coarse), coarse)
+    away = ((nodes[:, :, None] - target) ** 2).sum(-1) / (_SMOOTH * size) ** 2
+    weight = np.exp(-away) + 1e-6 / (1 + away)
+    shift = weight @ rest / weight.sum(-1, keepdims=True)
+    field = nodes @ affine[:2] + affine[2] + shift
+    shape = (-(-box.h // step) + 1, -(-box.w // step) + 1)
+    return refine(field.astype(np.float32), coarse / step, shape)
 
 
 def _face_region(portrait: Portrait) -> Region:
