@@ -18,7 +18,7 @@ def renderer_by(background: Background = "photo", quality: str = DEFAULT_QUALITY
     """
     touch = touch_for(quality)
     if is_photo(background):
-        return DubRenderer(InsetRenderer(MeshWarpRenderer(touch=touch)))
+        return DubRenderer(InsetRenderer(MeshWarpRenderer(touch=touch)), touch)
     backdrop = backdrop_by(background)
     cutout = InsetRenderer(MeshWarpRenderer(touch=touch, is_cutout=True), is_cutout=True)
     return DubRenderer(cutout if backdrop is None else BackgroundRenderer(cutout, backdrop))
