@@ -1,0 +1,109 @@
+"""Bytes for floats: an ONNX network of convolutions -> the same with 8-bit weights and activations.
+
+``python -m visavis.train.quantize --run RUN --data ROWS --part mouth --out refiner_mouth.onnx``
+takes what ``visavis train renderer`` wrote. Ranges are those of held-out patches; the last
+convolution, whose output is seen, stays in floats. Logs how far the result is off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from visavis.train.tasks.renderer import KINDS, Patches
+from visavis.types import FloatArray
+
+log = logging.getLogger(__name__)
+
+CALIBRATED_ON, JUDGED_ON, AT_A_TIME = 64, 64, 4
+
+
+def quantize(source: Path, out: Path, inputs: FloatArray) -> None:
+    """Write the network ``source`` to ``out`` in bytes, with the ranges seen on ``inputs``."""
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    metadata = onnx.load(str(source)).metadata_props
+    with TemporaryDirectory() as folder:
+        plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
+        _without_casts(source, plain)
+        quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+        graph = onnx.load(str(ready)).graph
+        last = [node.name for node in graph.node if node.op_type == "Conv"][-1]
+        quantize_static(
+            str(ready), str(out), _Reader(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"], nodes_to_exclude=[last],
+        )  # fmt: skip
+    model = onnx.load(str(out))
+    for entry in metadata:
+        kept = model.metadata_props.add()
+        kept.key, kept.value = entry.key, entry.value
+    onnx.save(model, str(out))
+
+
+def apart(a: Path, b: Path, inputs: FloatArray) -> dict[str, float]:
+    """Return how far the differences painted by ``a`` and ``b`` are apart, in grey levels."""
+    first, second = (np.concatenate(list(_run(path, inputs))) for path in (a, b))
+    off = (first - second) * 127.5
+    return {
+        "painted_rms": round(float(np.sqrt((first**2).mean()) * 127.5), 3),
+        "off_rms": round(float(np.sqrt((off**2).mean())), 3),
+        "off_most": round(float(np.abs(off).max()), 2),
+    }
+
+
+def _run(path: Path, inputs: FloatArray) -> Iterator[Any]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for part in np.array_split(inputs, -(-len(inputs) // AT_A_TIME)):
+        yield session.run(None, {"inputs": part})[0]
+
+
+def _without_casts(source: Path, out: Path) -> None:
+    """Write ``source`` with its half-precision weights unfolded to floats."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(out)
+    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+
+
+class _Reader:
+    """Hands ``inputs`` (n, c, h, w) to the calibration, a few at a time."""
+
+    def __init__(self, inputs: FloatArray) -> None:
+        self._parts = iter(np.array_split(inputs, -(-len(inputs) // AT_A_TIME)))
+
+    def get_next(self) -> dict[str, FloatArray] | None:
+        """Return the next inputs by name, None after the last."""
+        part = next(self._parts, None)
+        return None if part is None else {"inputs": part}
+
+
+def main() -> None:
+    """Quantize from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--part", choices=sorted(KINDS), required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    held = Patches(args.data, args.part, "validation")
+    rows = held.draw(np.random.default_rng(0), CALIBRATED_ON + JUDGED_ON, 0.5)
+    inputs = held.batch(rows, None)["inputs"].numpy()
+    inputs = np.random.default_rng(1).permutation(inputs)
+    quantize(args.run / "model.onnx", args.out, inputs[:CALIBRATED_ON])
+    log.info("%s", json.dumps(apart(args.run / "model.onnx", args.out, inputs[CALIBRATED_ON:])))
+
+
+if __name__ == "__main__":
+    main()
