@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from visavis.faces.topology import OVAL
 from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
-from visavis.render.plate import make_plate
+from visavis.render.plate import make_plate, texture_of
 from visavis.render.sampling import Moving
 from visavis.types import FloatArray, ImageArray, Portrait
 
-_RIM = 0.05  # of the face height: how far outside the matte hair may reach
+_RIM = 0.035, 0.1  # of the face height: how far outside the matte hair may reach, the second before
+_BUSY = 5.0, 15.0  # smooth backgrounds, which are sure to be made up well (levels)
+_CORE = 0.01  # of the face height: how far inside the matte all is person
 _SEEN = 0.35  # of the face height: how far into the person the background may be uncovered
 _SURE, _NONE = 0.95, 0.05  # mattes of nothing but person, of nothing but background
 _CRISP = 0.2, 0.85  # mattes between which a cut-out fades
@@ -84,11 +86,13 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
         cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) / face_height
         for part in (matte <= 0.5, matte > 0.5)
     )
-    known = (outside > _RIM) & (matte < _NONE)
-    plate, doubt = make_plate(image, known, ~known & (inside < _SEEN))
-    sure = (matte > _SURE) & (inside > 0.2 * _RIM)
+    nobody = matte < _NONE
+    texture = texture_of(image, nobody & (outside > _RIM[1]))
+    known = nobody & (outside > _RIM[1] + (_RIM[0] - _RIM[1]) * smoothstep(texture.wide, *_BUSY))
+    plate = make_plate(image, known, ~known & (inside < _SEEN), texture)
+    sure = (matte > _SURE) & (inside > _CORE)
     person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
-    share, trust = _by_colour(image, plate, person, doubt)
+    share, trust = _by_colour(image, plate, person, texture.wide)
     given = smoothstep(matte, *_CRISP) if is_cutout else matte
     alpha = np.where(known, 0, np.where(sure, 1, given + (share - given) * trust))
     alpha = _in_one_piece(alpha) if is_cutout else np.maximum(alpha, _least(image, plate))
@@ -221,8 +225,9 @@ def _outline(alpha: FloatArray, centre: FloatArray) -> FloatArray:
         free = np.flatnonzero(~is_cut)
         index = np.arange(_RAYS)
         between = np.interp(index, free, radius[free], period=_RAYS) if len(free) else border
-        gap = np.abs(index[:, None] - free)
-        gap = np.minimum(gap, _RAYS - gap).min(1, initial=_RAYS) * (360 / _RAYS)
+        back, on = ((way * (free - index[:, None]) - 1) % _RAYS + 1.0 for way in (-1, 1))
+        back, on = back.min(1, initial=_RAYS), on.min(1, initial=_RAYS)
+        gap = 2 * back * on / (back + on) * (360 / _RAYS)
         beyond = border * (1 + _BULGE * smoothstep(gap, 0, _BULGE_TURN))
         radius = np.where(is_cut, np.maximum(between, beyond), radius)
     return np.append(radius, radius[0]).astype(np.float32)

@@ -32,31 +32,43 @@ _NEIGHBOURS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x
 BoolArray = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Texture:
+    """How much the grey levels of a background differ, (h, w) each: within nodes (``fine``), and
+    within neighbourhoods of several (``wide``).
+    """
+
+    fine: FloatArray
+    wide: FloatArray
+
+
 def make_plate(
-    image: ImageArray, known: BoolArray, wanted: BoolArray
-) -> tuple[ImageArray, FloatArray]:
+    image: ImageArray, known: BoolArray, wanted: BoolArray, texture: Texture
+) -> ImageArray:
     """Return ``image`` (h, w, 3) with all that is not ``known`` (h, w) filled in.
 
-    ``wanted`` (h, w) says where the filling may be seen, and is worth the work. The second value
-    (h, w) is how far the true colours may be from those filled in, in levels. A picture of nothing
-    but the person stays as it is.
+    ``wanted`` (h, w) says where the filling may be seen, and is worth the work; ``texture`` where
+    it must not be smooth. A picture of nothing but the person stays as it is.
     """
     if not known.any():
-        return image, np.full(known.shape, 255, np.float32)
+        return image
     filled = fill_outside(image.astype(np.float32), known.astype(np.float32))
     smooth = np.clip(filled, 0, 255).astype(np.uint8)
-    h, w = known.shape
-    factor = max(1.0, max(h, w) / _COARSE)
-    size = (max(8, round(w / factor)), max(8, round(h / factor)))
+    size = _coarse(known.shape)
     places = _find_places(smooth, known, wanted, size)
-    fine, rough = _roughness(image, known, size)
     if places is not None:
         copied = _laid_out(smooth, places)
         copied += _fitted(smooth - copied, known, size)
-        filled = smooth + (copied - smooth) * smoothstep(fine, *_ROUGH)[..., None]
+        filled = smooth + (copied - smooth) * smoothstep(texture.fine, *_ROUGH)[..., None]
     plate = np.clip(filled, 0, 255).astype(np.uint8)
     plate[known] = image[known]
-    return plate, rough
+    return plate
+
+
+def _coarse(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return (columns, rows) of the small picture for one of ``shape`` (h, w)."""
+    factor = max(1.0, max(shape) / _COARSE)
+    return max(8, round(shape[1] / factor)), max(8, round(shape[0] / factor))
 
 
 def _find_places(
@@ -176,28 +188,24 @@ def _patches(image: FloatArray, at: NDArray[np.intp]) -> FloatArray:
     return padded[rows, columns].reshape(len(at), -1)
 
 
-def _roughness(
-    image: ImageArray, known: BoolArray, size: tuple[int, int]
-) -> tuple[FloatArray, FloatArray]:
-    """Return how textured the ``known`` is nearby, in deviations of grey levels, (h, w) twice.
-
-    First within nodes, then within neighbourhoods of several.
-    """
+def texture_of(image: ImageArray, known: BoolArray) -> Texture:
+    """Return the texture of what is ``known`` (h, w) of ``image``, continued everywhere."""
     h, w = known.shape
+    size = _coarse(known.shape)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) * known
     parts = [
         cv2.resize(x.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         for x in (known, grey, grey * grey)
     ]
+    seen = (parts[0] > 0.9).astype(np.float32)
     found = []
     for reach in (0.8, _WIDE):
         share, mean, square = (cv2.GaussianBlur(x, (0, 0), reach) for x in parts)
         share = np.maximum(share, 1e-4)
         variance = np.maximum(square / share - (mean / share) ** 2, 0)
-        seen = (parts[0] > 0.9).astype(np.float32)
         spread = fill_outside(np.sqrt(variance)[..., None], seen)[..., 0]
         found.append(cv2.resize(spread, (w, h), interpolation=cv2.INTER_LINEAR))
-    return found[0], found[1]
+    return Texture(*found)
 
 
 def _laid_out(smooth: ImageArray, places: FloatArray) -> FloatArray:
