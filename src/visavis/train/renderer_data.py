@@ -19,7 +19,7 @@ import argparse
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import Pool
 from pathlib import Path
@@ -52,8 +52,8 @@ MOST_TURN = 12.0
 """Degrees between two pictures of a pair."""
 MOST_MISFIT_MM = 1.6
 """Mean distance of the rigid points of two pictures laid over each other."""
-LEAST_PUPILS = 48.0
-"""px; smaller faces have nothing to teach."""
+LEAST_SHARE = 0.38
+"""Of the density of the patches; smaller faces have nothing to teach."""
 STRIDE, MOST_FRAMES = 2, 90
 SOURCES, TARGETS = 5, 44
 """Of a clip: pictures that are animated, and what each is animated to."""
@@ -112,7 +112,7 @@ def made_group(name: str, paths: list[Path], teacher: FaceTeacher) -> Group | No
     return Group(name, False, shots, pairs) if len(shots) > 1 else None
 
 
-def clip_group(path: Path, name: str, teacher: FaceTeacher) -> Group | None:
+def clip_group(path: Path, name: str, teacher: FaceTeacher, density: float) -> Group | None:
     """Return frames of a clip: the most closed, the most open and any, to others that differ."""
     rng = np.random.default_rng(len(name))
     shots: list[Shot] = []
@@ -120,7 +120,7 @@ def clip_group(path: Path, name: str, teacher: FaceTeacher) -> Group | None:
         for frame in islice(clip.decode(video=0), 0, STRIDE * MOST_FRAMES, STRIDE):
             image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
             points = label(teacher, image, rng)
-            if points is not None and density_of(points) * 63 >= LEAST_PUPILS:
+            if points is not None and density_of(points) >= LEAST_SHARE * density:
                 shots.append(_cropped(image, points))
     if len(shots) < 8:
         return None
@@ -290,19 +290,40 @@ def split_of(name: str, is_real: bool) -> str:
     return "validation" if name.startswith(("voxceleb/00086", "mead-emotion/M")) else "train"
 
 
-def _work(job: tuple[str, Any, Path, float, Path]) -> str:
+def thinned(group: Group, most: int) -> Group:
+    """Return ``group`` with at most ``most`` of its pairs."""
+    rng = np.random.default_rng(len(group.pairs))
+    kept = sorted(rng.permutation(len(group.pairs))[:most].tolist())
+    return replace(group, pairs=[group.pairs[k] for k in kept])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One person: a clip, or pictures; the pairs to make of them and where they go."""
+
+    name: str
+    source: Path | list[Path]
+    shared: Path
+    density: float
+    most: int
+    out: Path
+
+
+def _work(job: Job) -> str:
     """Make the rows of one person and write them as one file."""
-    name, source, shared, density, out = job
+    name, source, density, out = job.name, job.source, job.density, job.out
     path = out / f"{name.replace('/', '__')}.npz"
     if path.exists():
         return name
     cv2.setNumThreads(1)
-    teacher = FaceTeacher(shared / "data/models")
-    is_real = isinstance(source, Path)
-    group = clip_group(source, name, teacher) if is_real else made_group(name, source, teacher)
-    if group is None:
+    teacher = FaceTeacher(job.shared / "data/models")
+    if isinstance(source, Path):
+        group = clip_group(source, name, teacher, density)
+    else:
+        group = made_group(name, source, teacher)
+    rows = None if group is None else group_rows(thinned(group, job.most), density)
+    if rows is None or not rows.index["mouth"]:
         return f"{name}: nothing"
-    rows = group_rows(group, density)
     arrays = {f"{k}_{n}": np.stack(v) for k, a in rows.arrays.items() for n, v in a.items()}
     arrays["index"] = np.array(json.dumps(rows.index))
     part = path.with_suffix(".part")
@@ -312,16 +333,16 @@ def _work(job: tuple[str, Any, Path, float, Path]) -> str:
     return f"{name}: {len(rows.index['mouth'])}"
 
 
-def jobs(shared: Path, pairs: Path, density: float, out: Path) -> list[tuple[Any, ...]]:
-    """Return all persons to work on; those kept for tests are left out."""
+def people(shared: Path, pairs: Path) -> list[tuple[str, Path | list[Path]]]:
+    """Return name and source of all persons; those kept for tests are left out."""
     folder = shared / "data/talking"
-    found: list[tuple[str, Any]] = [
+    found: list[tuple[str, Path | list[Path]]] = [
         (str(path.relative_to(folder).with_suffix("")), path)
         for path in sorted(folder.glob("*/*.m*"))
     ]
     found += synthetic(pairs)
     return [
-        (name, source, shared, density, out)
+        (name, source)
         for name, source in found
         if split_of(name, isinstance(source, Path)) != "test"
     ]
@@ -334,11 +355,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--density", type=float, default=2.0)
+    parser.add_argument("--most", type=int, default=1000, help="pairs of one person")
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
-    todo = jobs(args.shared, args.pairs, args.density, args.out)
+    todo = [
+        Job(name, source, args.shared, args.density, args.most, args.out)
+        for name, source in people(args.shared, args.pairs)
+    ]
     with Pool(args.workers) as pool:
         for done in pool.imap_unordered(_work, todo):
             log.info("%s", done)
