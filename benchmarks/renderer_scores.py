@@ -32,7 +32,7 @@ class Seen:
     """
 
     crops: dict[str, ImageArray]
-    features: dict[str, list[list]]
+    features: dict[str, dict[str, list]]
     where: dict[str, FloatArray]
     points: FloatArray
     descriptor: FloatArray
@@ -71,10 +71,15 @@ class Judge:
     def _seen(self, image: ImageArray, points: FloatArray, where: dict[str, FloatArray]) -> Seen:
         crops = {r.name: regions.cut_out(image, where[r.name], r.size) for r in regions.REGIONS}
         features = {
-            name: [net.features(c[None]) for net in self._lpips.values()]
+            name: {figure: net.features(c[None]) for figure, net in self._nets(name).items()}
             for name, c in crops.items()
         }
         return Seen(crops, features, where, points, self._identity.describe(image, points))
+
+    def _nets(self, region: str) -> dict[str, perceptual.Lpips]:
+        """Return the networks that look at ``region``: all but the slow one look at the face."""
+        is_face = region == regions.FACE.name
+        return {k: net for k, net in self._lpips.items() if not (is_face and k == "LPIPS")}
 
     def portrait(self, case: Case) -> FloatArray:
         """Return the descriptor of the portrait's face."""
@@ -94,8 +99,8 @@ class Judge:
         """Note how like the true picture's ``region`` the made one's is."""
         name = region.name
         inside = regions.opening(true.points, true.where[name], region.size)
-        for index, (figure, net) in enumerate(self._lpips.items()):
-            one, two = made.features[name][index], true.features[name][index]
+        for figure, net in self._nets(name).items():
+            one, two = made.features[name][figure], true.features[name][figure]
             note(f"{name} {figure}", float(net.between(one, two)[0]))
             if region is regions.MOUTH and inside.any():
                 note(f"{name} inside {figure}", float(net.between(one, two, inside)[0]))
