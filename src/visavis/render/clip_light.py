@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.faces.film import Film, smoothed
 from visavis.faces.topology import LIPS_OUTER, OVAL
@@ -36,6 +37,7 @@ FACTORS = (0.8, 1.25)
 """Bounds of the factors beside the frame's median: more is not light but hair or background."""
 SKIN_MM = (4.0, 10.0)
 """So far inside the outline of the face is certainly skin."""
+_AROUND = 0.12  # of the patch's width: beyond it lie the points that hold it
 _NEAR_DEG = 4.0
 _DARK = 6.0  # levels added so that black tells nothing
 
@@ -43,7 +45,8 @@ _DARK = 6.0  # levels added so that black tells nothing
 @dataclass(frozen=True)
 class Patch:
     """``looks`` (k, h, w, 3) uint8 over ``box`` of the key picture, ``cover`` (h, w) in [0, 1],
-    ``shares`` (t, k) of each look in each frame, ``points`` (478, 2) of the key frame.
+    ``shares`` (t, k) of each look in each frame, ``points`` (478, 2) of the key frame, of which
+    ``held`` are those around the patch.
     """
 
     looks: ImageArray
@@ -51,6 +54,7 @@ class Patch:
     cover: FloatArray
     shares: FloatArray
     points: FloatArray
+    held: NDArray[np.bool_]
     rig: Rig
 
     def look(self, index: int) -> ImageArray:
@@ -81,7 +85,10 @@ def make_patch(film: Film, face: Face, key: Portrait, turns: FloatArray) -> Patc
         image = parted_lips_painted_over(film.picture(index), film.points[index])
         looks.append(_onto(image, film.points[index, :, :2], points, rig, box))
     shares = _shares(turns, film.keys)
-    return Patch(np.stack(looks), box, cover, shares, points, rig)
+    near = np.array([box.x, box.y]) - _AROUND * box.w
+    far = np.array([box.x + box.w, box.y + box.h]) + _AROUND * box.w
+    held = np.asarray(((points > near) & (points < far)).all(1), bool)
+    return Patch(np.stack(looks), box, cover, shares, points, held, rig)
 
 
 def _onto(

@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.faces.film import Film, FilmPortrait, framed
 from visavis.faces.framing import Region, cut
@@ -26,7 +27,6 @@ from visavis.render.mesh_warp import (
     Face,
     MeshWarpRenderer,
     Moment,
-    Skin,
     Touch,
     compose,
     expression_points,
@@ -39,7 +39,9 @@ from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 AROUND = 0.5
 """Of the face height: what of the key frame is kept around the face."""
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
-_SMOOTH = 0.08  # of the lower face: reach of a point's weight where depth turns the mouth
+_COARSE = 0.04  # of the lower face: spacing of what depth adds when the mouth is turned
+_SMOOTH = 1.4  # of that spacing: width of the Gauss window
+_STILL = 0.02  # px: less is no motion
 _REACH = 0.66  # of the face height: the skin around the face that follows the jaw
 
 
@@ -95,59 +97,57 @@ class DubRenderer:
             return frame
         coefficients = motion.coefficients[0] * DRIVEN + dub.face.mood
         target = dub.clip.target(shown, film.points[shown], coefficients)
-        skin = _lower_face(film.points[shown], dub.clip.share, frame.shape[1::-1])
-        box = skin.mesh.box
-        part = frame[box.slices]
-        around = _moved(frame, skin, target)
-        mouth, cover = self._mouth(dub, shown, coefficients, target, box)
-        drawn = cv2.blendLinear(mouth, around, cover, 1 - cover)
-        part[:] = cv2.addWeighted(drawn, strength, part, 1 - strength, 0)
-        return frame
+        drawn = frame.copy()
+        _move_skin(drawn, film.points[shown], target, dub.clip.driven)
+        self._draw_mouth(drawn, dub, shown, coefficients, target)
+        return drawn if strength == 1 else cv2.addWeighted(drawn, strength, frame, 1 - strength, 0)
 
-    def _mouth(
-        self, dub: Dub, shown: int, coefficients: FloatArray, target: FloatArray, box: Box
-    ) -> tuple[ImageArray, FloatArray]:
-        """Return the mouth over ``box`` (h, w, 3) and what it covers (h, w).
+    def _draw_mouth(
+        self, frame: ImageArray, dub: Dub, shown: int, coefficients: FloatArray, target: FloatArray
+    ) -> None:
+        """Draw the mouth into ``frame``, whose landmarks are at ``target`` (478, 2).
 
-        It is drawn as in a still portrait, where the key frame's head is; that picture is then
-        turned to where the frame's head is.
+        It is drawn as in a still portrait, where the key frame's head is; that picture is turned to
+        where the frame's head is.
         """
-        face, patch = dub.face, dub.patch
+        face, patch, driven = dub.face, dub.patch, dub.clip.driven
         points = expression_points(face.rig, coefficients)
         step = face.skin.mesh.step
-        turned = _turned(target[dub.clip.driven], points[dub.clip.driven], box, step)
+        box = Box.around(target[patch.held], 2 * step, frame.shape[1::-1])
+        turned = _turned(target[driven], points[driven], box, step)
         expression = face.skin.field(points)
         nodes = compose(turned, expression, face.skin.mesh)
-        source = refine(
-            nodes - np.array([patch.box.x, patch.box.y], np.float32), step, (box.h, box.w)
-        )
-        picture = relit(patch.look(shown), dub.light[shown])
-        mouth = cv2.remap(picture, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        cover = cv2.remap(patch.cover, source, None, cv2.INTER_LINEAR)
+        at = refine(nodes - np.array([patch.box.x, patch.box.y], np.float32), step, (box.h, box.w))
+        look = relit(patch.look(shown), dub.light[shown])
+        mouth = cv2.remap(look, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        cover = cv2.remap(patch.cover, at, None, cv2.INTER_LINEAR)
         cover *= polygon_mask(box, target[list(OVAL)]).astype(np.float32) / 255
         tongue = float(coefficients[_TONGUE_OUT])
         overlay(mouth, *face.mouth.draw(points, tongue, face.image.shape[1::-1]), turned, step)
         if self._touch is not None:
             self._touch.apply(mouth, face, Moment(points, tongue, expression, turned))
-        return mouth, cover
+        part = frame[box.slices]
+        part[:] = cv2.blendLinear(mouth, np.ascontiguousarray(part), cover, 1 - cover)
 
 
 def _turned(target: FloatArray, points: FloatArray, box: Box, step: int) -> FloatArray:
     """Return where every ``step``-th pixel of ``box`` lies when ``target`` (k, 2) is at ``points``.
 
-    Two poses of one face differ by an affine map and what depth adds to it, which is smooth: Gauss
-    weights of the points' rests. A mesh would crease where the lips touch.
+    Two poses of one face differ by an affine map and by what depth adds to it, which is smooth: the
+    mean of the points' rests under a Gauss window. A mesh would crease where the lips touch.
     """
     known = np.column_stack([target, np.ones(len(target))])
     affine = np.linalg.lstsq(known, points, rcond=None)[0].astype(np.float32)
-    rest = (points - known @ affine).astype(np.float32)
-    size = float(np.ptp(target, axis=0).max())
-    coarse = step * max(1, round(_SMOOTH * size / 2 / step))
+    coarse = step * max(1, round(_COARSE * float(np.ptp(target, axis=0).max()) / step))
     nodes = grid(Box(box.x, box.y, box.w + 2 * coarse, box.h + 2 * coarse), coarse)
-    away = ((nodes[:, :, None] - target) ** 2).sum(-1) / (_SMOOTH * size) ** 2
-    weight = np.exp(-away) + 1e-6 / (1 + away)
-    shift = weight @ rest / weight.sum(-1, keepdims=True)
-    field = nodes @ affine[:2] + affine[2] + shift
+    rows, columns = nodes.shape[:2]
+    cells = np.round((target - (box.x, box.y)) / coarse).astype(int)
+    is_near = ((cells >= 0) & (cells < (columns, rows))).all(1)
+    rest = np.column_stack([points - known @ affine, np.ones(len(target))])
+    total = np.zeros((rows, columns, 3), np.float32)
+    np.add.at(total, (cells[is_near, 1], cells[is_near, 0]), rest[is_near])
+    total = cv2.GaussianBlur(total, (0, 0), _SMOOTH, borderType=cv2.BORDER_CONSTANT)
+    field = nodes @ affine[:2] + affine[2] + total[..., :2] / (total[..., 2:] + 1e-3)
     shape = (-(-box.h // step) + 1, -(-box.w // step) + 1)
     return refine(field.astype(np.float32), coarse / step, shape)
 
@@ -159,22 +159,31 @@ def _face_region(portrait: Portrait) -> Region:
     return Region(box.x, box.y, box.w, box.h)
 
 
-def _lower_face(points: FloatArray, share: FloatArray, size: tuple[int, int]) -> Skin:
-    """Return the mesh of the frame's own face, kept to where it is driven and what follows."""
+def _move_skin(
+    frame: ImageArray, points: FloatArray, target: FloatArray, driven: NDArray[np.bool_]
+) -> None:
+    """Move the skin of ``frame`` from ``points`` (478, 3) to ``target`` (478, 2), in place.
+
+    ``driven`` (478,) tells which points may move; the skin around the face follows these.
+    """
+    size = frame.shape[1::-1]
     skin = make_skin(points, size)
-    driven = points[:468, :2][share[:468, 0] > 0]
-    reach = Box.around(driven, _REACH * face_height(points), size)
-    top = max(reach.y, int(driven[:, 1].min()) - 4 * skin.mesh.step)
+    step = skin.mesh.step
+    moving = points[:468, :2][driven[:468]]
+    reach = Box.around(moving, _REACH * face_height(points), size)
+    top = max(reach.y, int(moving[:, 1].min()) - 4 * step)
     box = Box(reach.x, top, reach.w, reach.y + reach.h - top)
-    return replace(skin, mesh=replace(skin.mesh, box=box))
-
-
-def _moved(frame: ImageArray, skin: Skin, target: FloatArray) -> ImageArray:
-    """Return ``frame`` over the mesh's box with its skin moved to ``target`` (478, 2)."""
-    box, step = skin.mesh.box, skin.mesh.step
     wide = Box(box.x, box.y, box.w + step, box.h + step)
-    skin = replace(skin, mesh=replace(skin.mesh, box=wide))
-    field = refine(skin.field(target), step, (box.h, box.w))
-    return cv2.remap(
-        frame, grid(box) + field, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    field = replace(skin, mesh=replace(skin.mesh, box=wide)).field(target)
+    is_moved = np.abs(field).max(-1) > _STILL
+    if not is_moved.any():
+        return
+    rows, columns = (np.flatnonzero(is_moved.any(axis)) for axis in (1, 0))
+    first = np.array([columns[0], rows[0]])
+    last = np.array([columns[-1], rows[-1]]) + 1
+    (x, y), (right, bottom) = first * step, np.minimum(last * step, (box.w, box.h))
+    part = Box(int(box.x + x), int(box.y + y), int(right - x), int(bottom - y))
+    shift = refine(field[first[1] :, first[0] :], step, (part.h, part.w))
+    frame[part.slices] = cv2.remap(
+        frame, grid(part) + shift, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
