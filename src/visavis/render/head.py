@@ -29,13 +29,14 @@ _BORDER = 0.10  # of the picture size: where a person cut off by the edge is hel
 class Head:
     """Rigid motion of one portrait's head.
 
-    ``nodes`` (r, c, 2) coarse grid, ``depth`` and ``weight`` (r, c), ``pivot`` (3,) px, ``unit``
-    inter-ocular distance in px.
+    ``nodes`` (r, c, 2) coarse grid, ``depth`` and ``weight`` (r, c), ``sinking`` (r, c) the weight
+    of what goes down, ``pivot`` (3,) px, ``unit`` inter-ocular distance in px.
     """
 
     nodes: FloatArray
     depth: FloatArray
     weight: FloatArray
+    sinking: FloatArray
     pivot: FloatArray
     step: int
     unit: float
@@ -47,7 +48,9 @@ class Head:
         """
         flat = np.concatenate([self.nodes, self.depth[..., None]], -1) - self.pivot
         turned = flat @ turn(*rotation)[:2].T * scale + self.pivot[:2]
-        forward = (turned + shift * self.unit - self.nodes) * self.weight[..., None]
+        whole = turned + shift * self.unit - self.nodes
+        forward = whole * self.weight[..., None]
+        forward[..., 1] = np.maximum(forward[..., 1], whole[..., 1] * self.sinking)
         return invert_field(forward.astype(np.float32), self.step)
 
 
@@ -60,13 +63,14 @@ def make_head(portrait: Portrait) -> Head:
     height = face_height(points)
     down = (points[CHIN, :2] - points[FOREHEAD, :2]) / height
     depth = _skull_depth(points, nodes, height)
-    weight = _head_weight(portrait, nodes, height, down) * _bottom_hold(portrait, nodes)
+    weight = _head_weight(portrait, nodes, height, down)
+    held = weight * _bottom_hold(portrait, nodes)
     pivot_xy = points[CHIN, :2] + _PIVOT_BELOW_CHIN * height * down
     nose_depth = float(points[:, 2].min())
     pivot = np.array([*pivot_xy, nose_depth + _PIVOT_DEPTH * height], np.float32)
     eyes = points[[468, 473], :2]
     unit = float(np.linalg.norm(eyes[1] - eyes[0]))
-    return Head(nodes, depth, weight, pivot, step, unit)
+    return Head(nodes, depth, held, weight, pivot, step, unit)
 
 
 def _skull_depth(points: FloatArray, nodes: FloatArray, height: float) -> FloatArray:
@@ -112,6 +116,7 @@ def _bottom_hold(portrait: Portrait, nodes: FloatArray) -> FloatArray:
     """Return (r, c): 0 where the picture's lower edge cuts the person off, 1 well inside.
 
     Bodies stand on what is below the picture; hair that other edges cut off is continued instead.
+    What goes down is not held, for it leaves the picture.
     """
     h, w = portrait.matte.shape
     cut_off = np.ones((h, w), np.uint8)
