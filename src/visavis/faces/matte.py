@@ -118,51 +118,60 @@ def guided(
     (a, b, k), (h, w) = mattes.shape, image.shape[:2]
     small = image if (a, b) == (h, w) else cv2.resize(image, (b, a), interpolation=cv2.INTER_AREA)
     guide = np.asarray(small, np.float32) / 255
-    slope, level = _local_linear(guide, mattes, max(1, round(radius)), softness)
-    model = np.concatenate([slope.reshape(a, b, -1), level], -1)
+    planes = _local_linear(guide, mattes, max(1, round(radius)), softness)
     fine = np.empty((h, w, k), np.float32)
     for top in range(0, h, STRIP_PX):
-        rows = image[top : top + STRIP_PX].astype(np.float32)[:, :, None] / 255
-        here = _enlarged(model, (h, w), top, len(rows))
-        part = (here[..., : 3 * k].reshape(len(rows), w, k, 3) * rows).sum(-1) + here[..., 3 * k :]
-        fine[top : top + STRIP_PX] = np.clip(part, 0, 1)
+        rows = image[top : top + STRIP_PX].astype(np.float32)
+        colours = [np.ascontiguousarray(rows[..., c]) for c in range(3)]
+        for matte, own in enumerate(planes):
+            *slopes, part = (_enlarged(plane, (h, w), top, len(rows)) for plane in own)
+            for colour, factor in zip(colours, slopes, strict=True):
+                part += colour * (factor / 255)
+            fine[top : top + STRIP_PX, :, matte] = np.clip(part, 0, 1)
     return fine
 
 
-def _enlarged(model: FloatArray, size: tuple[int, int], top: int, count: int) -> FloatArray:
-    """Return ``count`` rows from ``top`` of model (a, b, c) enlarged to ``size`` (h, w)."""
-    (a, b, c), (h, w) = model.shape, size
-    step_x, step_y = b / w, a / h
-    m = np.array([[step_x, 0, step_x / 2 - 0.5], [0, step_y, (top + 0.5) * step_y - 0.5]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    parts = [
-        cv2.warpAffine(part, m, (w, count), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        for part in np.split(model, range(4, c, 4), -1)
-    ]
-    return np.concatenate([np.reshape(p, (count, w, -1)) for p in parts], -1)
+def _enlarged(plane: FloatArray, size: tuple[int, int], top: int, count: int) -> FloatArray:
+    """Return ``count`` rows from ``top`` of ``plane`` (a, b) enlarged to ``size`` (h, w)."""
+    (a, b), (h, w) = plane.shape, size
+    if (a, b) == (h, w):
+        return plane[top : top + count].copy()
+    at = np.clip((np.arange(top, top + count, dtype=np.float32) + 0.5) * (a / h) - 0.5, 0, a - 1)
+    above = np.minimum(at.astype(int), max(a - 2, 0))
+    share = (at - above).astype(np.float32)[:, None]
+    rows = plane[above] * (1 - share) + plane[np.minimum(above + 1, a - 1)] * share
+    return cv2.resize(rows, (w, count), interpolation=cv2.INTER_LINEAR)
 
 
 def _local_linear(
     guide: FloatArray, targets: FloatArray, reach: int, softness: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return slope (h, w, k, 3) and level (h, w, k) of the guided filter's local linear model."""
+) -> list[list[FloatArray]]:
+    """Return the guided filter's local linear model of each of ``targets`` (h, w, k).
+
+    Three slopes, one per colour, and a level, each (h, w).
+    """
 
     def mean_of(values: FloatArray) -> FloatArray:
-        return np.reshape(cv2.blur(values, (2 * reach + 1,) * 2), values.shape)
+        return cv2.blur(values, (2 * reach + 1,) * 2)
 
-    mean, aim = mean_of(guide), mean_of(targets)
+    colours = [np.ascontiguousarray(guide[..., c]) for c in range(3)]
+    mean = [mean_of(colour) for colour in colours]
     spread = {
-        (i, j): mean_of(guide[..., i] * guide[..., j])
-        - mean[..., i] * mean[..., j]
+        (i, j): mean_of(colours[i] * colours[j])
+        - mean[i] * mean[j]
         + np.float32(softness * (i == j))
         for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
     }
-    both = [mean_of(guide[..., i : i + 1] * targets) - mean[..., i : i + 1] * aim for i in range(3)]
     inverse = _inverse(spread)
-    slope = [sum(inverse[min(i, j), max(i, j)] * both[j] for j in range(3)) for i in range(3)]
-    level = aim - sum(slope[i] * mean[..., i : i + 1] for i in range(3))
-    smooth = np.stack([mean_of(np.asarray(part, np.float32)) for part in slope], -1)
-    return smooth, mean_of(level)
+    models = []
+    for k in range(targets.shape[2]):
+        target = np.ascontiguousarray(targets[..., k], np.float32)
+        aim = mean_of(target)
+        both = [mean_of(colours[i] * target) - mean[i] * aim for i in range(3)]
+        slope = [sum(inverse[min(i, j), max(i, j)] * both[j] for j in range(3)) for i in range(3)]
+        level = aim - sum(slope[i] * mean[i] for i in range(3))
+        models.append([mean_of(np.asarray(part, np.float32)) for part in (*slope, level)])
+    return models
 
 
 def _inverse(m: Mapping[tuple[int, int], NDArray[Any]]) -> dict[tuple[int, int], NDArray[Any]]:
@@ -176,4 +185,4 @@ def _inverse(m: Mapping[tuple[int, int], NDArray[Any]]) -> dict[tuple[int, int],
         (2, 2): m[0, 0] * m[1, 1] - m[0, 1] ** 2,
     }
     whole = sum(m[0, j] * cofactors[0, j] for j in range(3))
-    return {key: (value / whole)[..., None] for key, value in cofactors.items()}
+    return {key: value / whole for key, value in cofactors.items()}
