@@ -122,7 +122,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
     patches = task.Patches(data, "mouth", "train")
     work = task.begin(cut)
     cut.out.mkdir()
-    task.learn(cut, work, patches, None)
+    task.learn(cut, work, task.Draws(cut, patches)[0], None)
     task.save(cut, work, {}, task.Patches(data, "mouth", "validation"))
     task.run(dataclasses.replace(cut, resume=True))
     a, b = (torch.load(p.out / "state.pt", weights_only=True)["net"] for p in (whole, cut))

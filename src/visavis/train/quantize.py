@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from visavis.train.tasks.renderer import KINDS, Patches
+from visavis.train.renderer_rows import Patches
+from visavis.train.tasks.renderer import KINDS
 from visavis.types import FloatArray
 
 log = logging.getLogger(__name__)

