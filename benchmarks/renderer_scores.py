@@ -71,15 +71,10 @@ class Judge:
     def _seen(self, image: ImageArray, points: FloatArray, where: dict[str, FloatArray]) -> Seen:
         crops = {r.name: regions.cut_out(image, where[r.name], r.size) for r in regions.REGIONS}
         features = {
-            name: {figure: net.features(c[None]) for figure, net in self._nets(name).items()}
+            name: {figure: net.features(c[None]) for figure, net in self._lpips.items()}
             for name, c in crops.items()
         }
         return Seen(crops, features, where, points, self._identity.describe(image, points))
-
-    def _nets(self, region: str) -> dict[str, perceptual.Lpips]:
-        """Return the networks that look at ``region``: all but the slow one look at the face."""
-        is_face = region == regions.FACE.name
-        return {k: net for k, net in self._lpips.items() if not (is_face and k == "LPIPS")}
 
     def portrait(self, case: Case) -> FloatArray:
         """Return the descriptor of the portrait's face."""
@@ -99,7 +94,7 @@ class Judge:
         """Note how like the true picture's ``region`` the made one's is."""
         name = region.name
         inside = regions.opening(true.points, true.where[name], region.size)
-        for figure, net in self._nets(name).items():
+        for figure, net in self._lpips.items():
             one, two = made.features[name][figure], true.features[name][figure]
             note(f"{name} {figure}", float(net.between(one, two)[0]))
             if region is regions.MOUTH and inside.any():

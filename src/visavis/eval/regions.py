@@ -49,7 +49,7 @@ class Region:
 
 MOUTH = Region("mouth", LIPS_OUTER + LIPS_INNER, 72, 56, 2.0, -2.0)
 EYES = Region("eyes", RIGHT_EYE + LEFT_EYE + RIGHT_IRIS + LEFT_IRIS, 108, 40, 2.0, 3.0)
-FACE = Region("face", OVAL, 160, 200, 1.0)
+FACE = Region("face", OVAL, 160, 200, 0.8)
 REGIONS = (MOUTH, EYES, FACE)
 
 
