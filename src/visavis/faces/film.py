@@ -187,18 +187,18 @@ def _watched(reader: VideoReader, face: int | None) -> _Seen:
     for image in _steady(reader, seen.rate):
         before, thumb = thumb, cv2.resize(image[::4, ::4], (32, 32), interpolation=cv2.INTER_AREA)
         is_cut = before is not None and float(cv2.absdiff(before, thumb).mean()) > CUT_LEVELS
-        shot += is_cut
         previous = seen.found[-1] if seen.found and not is_cut else None
         if last is None:
             found = _first(image, face, seen.warnings)
         else:
             found = _next(image, previous, last, is_cut)
+        shot += found is not None and last is not None and not _is_same(found, last)
         last = found or last
         packed = _packed(image)
         size += packed.nbytes
         if size > MOST_BYTES or len(seen.pictures) >= LONGEST_S * seen.rate:
             seen.warnings.append(
-                f"The clip is cut after {float(len(seen.pictures) / seen.rate):.0f} s: at most "
+                f"The clip is cut after {float(len(seen.pictures) / seen.rate):.1f} s: at most "
                 f"{LONGEST_S:.0f} s and {MOST_BYTES >> 20} MB of pictures are held."
             )
             break
