@@ -21,6 +21,7 @@ from visavis.faces.topology import OVAL
 from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
 from visavis.render.plate import make_plate, texture_of
 from visavis.render.sampling import Moving
+from visavis.render.tone import Tone, tone_of
 from visavis.types import FloatArray, ImageArray, Portrait
 
 _RIM = 0.035, 0.1  # of the face height: how far outside the matte hair may reach, the second before
@@ -33,6 +34,7 @@ _PIECE = 0.2  # share from which a pixel holds a cut-out together
 _SHARE_SEEN = 0.2  # share of the head in a pixel from which it is there
 _NOISE = 5.0  # levels by which colours of one thing differ
 _CERTAIN = 0.15  # error of the matte from colours at which it counts as much as the network's
+_NODDING = 0.4  # of the face height: how far from its place the face may be
 _MARGIN = 0.25  # of the longer side: how far the person is continued beyond the picture
 _SPARE = 0.02  # the same if the picture shows the whole head
 _RAYS = 144  # directions in which the head's outline is known
@@ -47,13 +49,16 @@ class Layers:
 
     ``front`` (h + 2 m, w + 2 m, 3) uint8 the person's colours and ``alpha`` (h + 2 m, w + 2 m)
     float32 its share, both with a ``margin`` of m pixels beyond the picture; ``plate`` (h, w, 3)
-    uint8 the background without the person, None if the person is cut out.
+    uint8 the background without the person, None if the person is cut out. ``tone`` is the hue of a
+    photograph without colours, ``face`` where something may be painted into it.
     """
 
     front: ImageArray
     alpha: FloatArray
     plate: ImageArray | None
     margin: int
+    tone: Tone | None
+    face: Box
 
     @property
     def back(self) -> ImageArray:
@@ -65,6 +70,8 @@ class Layers:
 
     def compose(self, moving: Moving) -> ImageArray:
         """Return the frame (h, w, 3) of the person ``moving``, or (h, w, 4) cut out."""
+        if self.tone is not None:
+            self.tone.apply(moving.frame[self.face.slices])
         if self.plate is None:
             return cv2.merge([moving.frame, moving.cover])
         return moving.over(self.plate)
@@ -103,7 +110,8 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     oval = portrait.landmarks[list(OVAL), :2]
     canvas = _mirrored(front, oval, margin, face_height)
     outline = _continued(alpha, oval.mean(0), margin, face_height)
-    return Layers(canvas, outline, None if is_cutout else plate, margin)
+    face = Box.around(oval, _NODDING * face_height, matte.shape[::-1])
+    return Layers(canvas, outline, None if is_cutout else plate, margin, tone_of(image), face)
 
 
 def _is_cut_off(head: FloatArray) -> bool:
