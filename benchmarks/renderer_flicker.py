@@ -8,6 +8,7 @@ from renderer_people import REFERENCES, Case, Truth
 from renderer_systems import Player
 
 from visavis.eval import regions
+from visavis.eval.flicker import jumps, unexplained
 from visavis.eval.margins import Gathered, Row
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion
 
@@ -39,16 +40,12 @@ class Flicker:
         self.still: dict[str, int] = {}
 
     def smooth(self, case: Case, system: str, player: Player) -> None:
-        """Note how pictures of smooth motion jump, and whether pictures of no motion change.
-
-        The jump is half the second difference, |f(t-1) - 2 f(t) + f(t+1)| / 2, in grey levels.
-        """
+        """Note how pictures of smooth motion jump, and whether pictures of no motion change."""
         motion = glide()
         again = player.draw(Motion.concatenate([motion[5:6], motion[9:10], motion[5:6]]))
         changed = int(np.abs(again[0].astype(int) - again[2].astype(int)).max())
         self.still[system] = max(self.still.get(system, 0), changed)
-        frames = np.stack(player.draw(motion)).astype(np.float32)
-        jump = np.abs(frames[:-2] - 2 * frames[1:-1] + frames[2:]).mean(-1) / 2
+        jump = jumps(np.stack(player.draw(motion)))
         for region in REGIONS:
             where = regions.place(region, case.portrait.landmarks)
             part = np.stack([_part(j, where, region.size) for j in jump])
@@ -63,11 +60,7 @@ class Flicker:
         frames: tuple[ImageArray, ...] | list[ImageArray],
         truth: Truth,
     ) -> None:
-        """Note what optical flow leaves of three neighbouring ``frames`` of a clip's own motion.
-
-        |(w(f(t-1)) + w(f(t+1))) / 2 - f(t)| in grey levels, w by DIS flow (Kroeger et al. 2016): as
-        the warping error of Lai et al. (2018), the same for real and made frames.
-        """
+        """Note what optical flow leaves of three neighbouring ``frames`` of a clip's own motion."""
         for region in REGIONS:
             where = regions.place(region, truth.points[truth.middle])
             crops = [regions.cut_out(f, where, region.size) for f in frames]
@@ -77,20 +70,6 @@ class Flicker:
     def rows(self) -> dict[str, Row]:
         """Return the rows of everything noted."""
         return self.gathered.rows(references=REFERENCES)
-
-
-def unexplained(before: ImageArray, now: ImageArray, after: ImageArray) -> float:
-    """Return what motion does not explain of ``now`` (h, w, 3), in grey levels."""
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (before, now, after)]
-    y, x = np.mgrid[: now.shape[0], : now.shape[1]].astype(np.float32)
-    moved = []
-    for image, shade in ((before, grey[0]), (after, grey[2])):
-        field = flow.calc(grey[1], shade, None)
-        at = np.stack([x, y], -1) + field
-        moved.append(cv2.remap(image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
-    mean = np.mean([m.astype(np.float32) for m in moved], axis=0)
-    return float(np.abs(mean - now)[6:-6, 6:-6].mean())
 
 
 def _part(values: FloatArray, where: FloatArray, size: tuple[int, int]) -> FloatArray:
