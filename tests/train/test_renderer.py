@@ -84,10 +84,23 @@ def test_an_untrained_network_changes_nothing(kind, fine):
     size = (32, 16)
     net = RefinerNet(kind, (4, 4, 4), size, fine)
     inputs = torch.randn(2, CHANNELS[kind], size[1], size[0])
+    inputs[:, 9:] = 0  # nothing to remember
     delta, mask = net(inputs)
     assert delta.shape == (2, 3, 16, 32)
     assert mask.shape == (2, 1, 16, 32)
     assert not delta.any()
+
+
+def test_gates_let_the_memories_through_the_skull_over_the_jaw():
+    net = RefinerNet("mouth", (4, 4, 4), (32, 16))
+    inputs = torch.zeros(1, CHANNELS["mouth"], 16, 32)
+    inputs[:, 9:13, :, :16] = torch.tensor([0.8, 0.6, 0.4, 1.0]).view(1, 4, 1, 1)
+    inputs[:, 13:17] = torch.tensor([-0.5, -0.4, -0.3, 1.0]).view(1, 4, 1, 1)
+    with torch.no_grad():
+        net.paint.bias[16:] = 20.0  # open both gates
+        delta = net(inputs)[0]
+    assert torch.allclose(delta[0, :, 3, 3], torch.tensor([0.8, 0.6, 0.4]), atol=1e-4)
+    assert torch.allclose(delta[0, :, 3, 30], torch.tensor([-0.5, -0.4, -0.3]), atol=1e-4)
 
 
 def test_the_judge_scores_places():

@@ -1,5 +1,8 @@
 """The refiner: a small U-Net that paints on a patch what a warp cannot know, and its judge.
 
+It answers with paint, and for mouths with gates: how much of the memory of this mouth shows where.
+So teeth are copied, not painted anew in every frame.
+
 Dense 3 x 3 convolutions without normalisation, most of them at a quarter of the patch's size, for
 they train and run fastest on a CPU; in and out go through pixel shuffling (Shi et al. 2016).
 """
@@ -75,7 +78,8 @@ class RefinerNet(nn.Module):
         self.middle_out = Block(b)
         self.higher = nn.Conv2d(b, a, 3, padding=1)
         self.leave = Block(a)
-        self.paint = nn.Conv2d(fine or a, 16, 3, padding=1)
+        self.copies = 2 if CHANNELS[kind] > 9 else 0
+        self.paint = nn.Conv2d(fine or a, 4 * (4 + self.copies), 3, padding=1)
         nn.init.zeros_(self.paint.weight)  # starts as the warp itself
         nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
 
@@ -91,8 +95,19 @@ class RefinerNet(nn.Module):
         if self.fine:
             near = self.outer_out(torch.relu(outer + _double(self.outward(near))))
         out = nn.functional.pixel_shuffle(self.paint(near), 2)
-        mask = torch.sigmoid(out[:, 3:])
-        return mask * out[:, :3], mask
+        mask = torch.sigmoid(out[:, 3:4])
+        return mask * out[:, :3] + self._copied(inputs, torch.sigmoid(out[:, 4:])), mask
+
+    def _copied(self, inputs: Tensor, gates: Tensor) -> Tensor:
+        """Return the difference that the memories make where ``gates`` (b, copies, h, w) let them
+        through: first what moves with the jaw, over it what stays with the skull.
+        """
+        warp = shown = inputs[:, :3]
+        for k in reversed(range(self.copies)):
+            first = 9 + 4 * k
+            colour, opening = inputs[:, first : first + 3], inputs[:, first + 3 : first + 4]
+            shown = shown + gates[:, k : k + 1] * (colour - opening * shown)
+        return shown - warp
 
 
 def _double(x: Tensor) -> Tensor:
