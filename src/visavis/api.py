@@ -135,12 +135,15 @@ def parts(
     return PhoneRecognizer(), motion, renderer_by(background, quality)
 
 
-def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpong") -> Portrait:
+def open_portrait(
+    picture: Picture, face: int | None = None, loop: str = "pingpong", redrive: str = "mouth"
+) -> Portrait:
     """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
 
     A video becomes a portrait that keeps its own head motion, eyes and background and is given new
     words. ``face`` chooses one of several, counted from 1, left to right; by default the best.
-    ``loop`` is what a clip does when it is over: "pingpong", "repeat" or "hold".
+    ``loop`` is what a clip does when it is over: "pingpong", "repeat" or "hold"; ``redrive`` what
+    of it is moved anew: the "mouth" or the "face", brows and cheeks too.
 
     Raises:
         UnreadableMedia: not a picture or video.
@@ -150,7 +153,7 @@ def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpo
         return picture
     if not isinstance(picture, np.ndarray):
         if is_video(picture):
-            return read_film(picture, face, loop)
+            return read_film(picture, face, loop, redrive)
         return make_portrait(read_image(picture), face)
     if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or not picture.size:
         raise InputError(
@@ -160,9 +163,11 @@ def open_portrait(picture: Picture, face: int | None = None, loop: str = "pingpo
     return make_portrait(picture, face)
 
 
-def _opened(picture: Picture, face: int | None, loop: str, background: Background) -> Portrait:
+def _opened(
+    picture: Picture, face: int | None, loop: str, redrive: str, background: Background
+) -> Portrait:
     """Return ``open_portrait``, and refuse another ``background`` for a clip."""
-    opened = open_portrait(picture, face, loop)
+    opened = open_portrait(picture, face, loop, redrive)
     if isinstance(opened, FilmPortrait) and not is_photo(background):
         raise InputError("A clip keeps its own background. Leave the background at 'photo'.")
     return opened
@@ -181,6 +186,7 @@ def frames(  # noqa: PLR0913 - as animate
     motion_model: str | None = None,
     steps: int = 1,
     loop: str = "pingpong",
+    redrive: str = "mouth",
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
 ) -> Iterator[Frame]:
@@ -189,7 +195,8 @@ def frames(  # noqa: PLR0913 - as animate
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
-    prepared = animator.prepare(*_framed(_opened(portrait, None, loop, background), size, crop))
+    opened = _opened(portrait, None, loop, redrive, background)
+    prepared = animator.prepare(*_framed(opened, size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
     with (
         _sound_file(audio) as sound,
@@ -217,6 +224,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     motion_model: str | None = None,
     steps: int = 1,
     loop: str = "pingpong",
+    redrive: str = "mouth",
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
     progress: Callable[[Tick], None] | None = None,
@@ -245,6 +253,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
         steps: calls of the learnt model for each stretch of motion: 1, 2 or 4.
         loop: what a clip does when it is over: "pingpong", "repeat" or "hold".
+        redrive: what of a clip is moved anew: its "mouth", or the "face", brows and cheeks too.
         background: what stands behind the person: "photo" (its own), "blur", "green",
             "transparent" (.webm, .mov, .gif, PNGs), "#RRGGBB", a picture's path, or an (h, w, 3)
             RGB uint8 array.
@@ -268,7 +277,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
-    opened = _opened(portrait, face, loop, background)
+    opened = _opened(portrait, face, loop, redrive, background)
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))

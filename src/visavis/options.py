@@ -42,6 +42,9 @@ CropOption = Annotated[
 LoopOption = Annotated[
     str, typer.Option(help="A video that is over before the sound: pingpong, repeat or hold.")
 ]
+RedriveOption = Annotated[
+    str, typer.Option(help="What of a video is moved anew: mouth, or face (brows and cheeks too).")
+]
 TrimOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="START:END of the recording in seconds.", show_default=False),

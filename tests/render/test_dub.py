@@ -18,7 +18,9 @@ from visavis.render.clip_pose import _drift
 from visavis.render.dub import Dub, DubRenderer
 from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import Face, MeshWarpRenderer, Moment
-from visavis.types import FloatArray, ImageArray, Motion, Portrait
+from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
+
+BROWS = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,16 @@ def test_drift_goes_with_the_head_and_not_with_the_mouth() -> None:
     assert np.abs(found[:, 100, 0] - 0.2 * turns[:, 1]).max() < 0.05
     assert np.abs(np.corrcoef(found[:, 14, 1], speech)[0, 1]) < 0.4
     assert np.ptp(found[:, 14, 1]) < 0.2
+
+
+def test_brows_move_if_the_face_is_asked_for(renderer: DubRenderer, clip: FilmPortrait) -> None:
+    motion = with_jaw(0.0)
+    motion.coefficients[0, [ARKIT_NAMES.index(n) for n in BROWS]] = 1.0
+    raised = []
+    for redrive in ("mouth", "face"):
+        dub = renderer.prepare(
+            replace(clip, film=replace(clip.film, redrive=redrive)), (SIDE, SIDE)
+        )
+        points = seen(renderer.draw(shown(dub, 0), motion), dub, 0)
+        raised.append(np.linalg.norm(points[105, :2] - points[33, :2]))
+    assert raised[1] > 1.15 * raised[0]

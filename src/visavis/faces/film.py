@@ -31,6 +31,8 @@ from visavis.types import FloatArray, ImageArray, Portrait
 
 LOOPS = ("pingpong", "repeat", "hold")
 """What a clip does at its end: turn back, begin again, or stand still on its last picture."""
+REDRIVES = ("mouth", "face")
+"""What is moved anew: the mouth, or brows and cheeks as well, on top of the clip's own."""
 LONGEST_S = 60.0
 """Longer clips are cut here."""
 MOST_BYTES = 512 * 2**20
@@ -68,7 +70,7 @@ class Film:
     ``pictures`` (t) JPEG files, ``points`` (t, 478, 3) px as in ``Portrait``, ``strength`` (t,) 0
     where the face is not in sight, 1 where it is, ``shots`` (t,) which shot each belongs to.
     ``keys`` are frames with closed lips in different poses, the portrait's own first; ``loop`` is
-    one of ``LOOPS``.
+    one of ``LOOPS``, ``redrive`` one of ``REDRIVES``.
     """
 
     pictures: tuple[NDArray[np.uint8], ...]
@@ -78,6 +80,7 @@ class Film:
     shots: NDArray[np.int64]
     keys: tuple[int, ...]
     loop: str = "pingpong"
+    redrive: str = "mouth"
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -131,7 +134,9 @@ def framed(portrait: FilmPortrait, region: Region, size: tuple[int, int]) -> Fil
     )
 
 
-def read_film(path: str | Path, face: int | None = None, loop: str = "pingpong") -> FilmPortrait:
+def read_film(
+    path: str | Path, face: int | None = None, loop: str = "pingpong", redrive: str = "mouth"
+) -> FilmPortrait:
     """Return the person in the video ``path``.
 
     Args:
@@ -139,14 +144,16 @@ def read_film(path: str | Path, face: int | None = None, loop: str = "pingpong")
         face: which of several faces, counted from 1, left to right, in the first frame that shows
             any; by default the best.
         loop: what happens when the sound is longer than the clip, one of ``LOOPS``.
+        redrive: what is moved anew, one of ``REDRIVES``.
 
     Raises:
         UnreadableMedia: it cannot be decoded.
         NoFaceFound: no frame shows a face that can be animated.
-        InputError: too short, no face with that number, or another ``loop``.
+        InputError: too short, no face with that number, another ``loop`` or ``redrive``.
     """
-    if loop not in LOOPS:
-        raise InputError(f"loop {loop!r} is not known. Give one of {', '.join(LOOPS)}.")
+    for name, word, known in (("loop", loop, LOOPS), ("redrive", redrive, REDRIVES)):
+        if word not in known:
+            raise InputError(f"{name} {word!r} is not known. Give one of {', '.join(known)}.")
     with VideoReader(path) as reader:
         seen = _watched(reader, face)
         seen.warnings.extend(reader.warnings)
@@ -161,7 +168,7 @@ def read_film(path: str | Path, face: int | None = None, loop: str = "pingpong")
             f"No face found in the {len(seen.pictures)} pictures of {shown(path)}. "
             "Give a clip of one person, seen from the front, uncovered and well lit."
         )
-    return _portrait(seen, loop)
+    return _portrait(seen, loop, redrive)
 
 
 @dataclass(frozen=True)
@@ -289,13 +296,13 @@ def _sharpness(image: ImageArray, points: FloatArray) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).std())
 
 
-def _portrait(seen: _Seen, loop: str) -> FilmPortrait:
+def _portrait(seen: _Seen, loop: str, redrive: str) -> FilmPortrait:
     """Return the portrait of the frame that shows the person best, with all others."""
     is_seen = np.array([f is not None for f in seen.found])
     shots = np.array(seen.shots)
     points, strength = _followed(seen, is_seen, shots)
     keys = _keys(points, strength, np.array(seen.sharp), np.array(seen.teeth))
-    film = Film(tuple(seen.pictures), seen.rate, points, strength, shots, keys, loop)
+    film = Film(tuple(seen.pictures), seen.rate, points, strength, shots, keys, loop, redrive)
     image = film.picture(keys[0])
     landmarks = refine(image, FaceLandmarks(points[keys[0]], 1.0))
     verdict(landmarks)

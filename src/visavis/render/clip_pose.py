@@ -22,6 +22,8 @@ from visavis.types import ARKIT_NAMES, FloatArray
 
 DRIVEN = np.array([n.startswith(("jaw", "mouth", "tongue")) for n in ARKIT_NAMES], np.float32)
 """The coefficients that are driven; the others are the clip's own."""
+EXPRESSION = np.array([n.startswith(("brow", "cheek", "nose")) for n in ARKIT_NAMES], np.float32)
+"""Those that are added to the clip's own expression if the whole face is asked for."""
 MOVED_CM = (0.3, 1.2)
 """Points that driven shapes move less than this are the clip's own; more, the rig's; between, in
 part."""
@@ -57,6 +59,13 @@ class Clip:
         head = express(self.rig, coefficients) + self.drift[index]
         goal = self.poses[index].project(head)[:, :2]
         return own[:, :2] + self.share * (goal - own[:, :2])
+
+    def expressed(self, index: int, coefficients: FloatArray) -> FloatArray:
+        """Return by how much (478, 2) px brows, cheeks and nose move under ``coefficients``."""
+        basis = self.rig.basis.reshape(len(ARKIT_NAMES), -1)
+        head = (np.clip(coefficients * EXPRESSION, 0, 1) @ basis).reshape(-1, 3)
+        pose = self.poses[index]
+        return np.asarray(pose.scale * head @ pose.rotation.T, np.float32)[:, :2]
 
 
 def make_clip(film: Film, rig: PortraitRig, mood: FloatArray) -> Clip:

@@ -14,7 +14,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from visavis.faces.film import Film, FilmPortrait, framed
 from visavis.faces.framing import Region, cut
@@ -97,8 +96,10 @@ class DubRenderer:
             return frame
         coefficients = motion.coefficients[0] * DRIVEN + dub.face.mood
         target = dub.clip.target(shown, film.points[shown], coefficients)
+        if film.redrive == "face":
+            target = target + dub.clip.expressed(shown, motion.coefficients[0])
         drawn = frame.copy()
-        _move_skin(drawn, film.points[shown], target, dub.clip.driven)
+        _move_skin(drawn, film.points[shown], target)
         self._draw_mouth(drawn, dub, shown, coefficients, target)
         return drawn if strength == 1 else cv2.addWeighted(drawn, strength, frame, 1 - strength, 0)
 
@@ -159,20 +160,17 @@ def _face_region(portrait: Portrait) -> Region:
     return Region(box.x, box.y, box.w, box.h)
 
 
-def _move_skin(
-    frame: ImageArray, points: FloatArray, target: FloatArray, driven: NDArray[np.bool_]
-) -> None:
+def _move_skin(frame: ImageArray, points: FloatArray, target: FloatArray) -> None:
     """Move the skin of ``frame`` from ``points`` (478, 3) to ``target`` (478, 2), in place.
 
-    ``driven`` (478,) tells which points may move; the skin around the face follows these.
+    The skin around the face follows that of its outline.
     """
+    moving = points[:, :2][np.abs(target - points[:, :2]).max(1) > _STILL]
+    if not len(moving):
+        return
     size = frame.shape[1::-1]
     skin = make_skin(points, size)
-    step = skin.mesh.step
-    moving = points[:468, :2][driven[:468]]
-    reach = Box.around(moving, _REACH * face_height(points), size)
-    top = max(reach.y, int(moving[:, 1].min()) - 4 * step)
-    box = Box(reach.x, top, reach.w, reach.y + reach.h - top)
+    step, box = skin.mesh.step, Box.around(moving, _REACH * face_height(points), size)
     wide = Box(box.x, box.y, box.w + step, box.h + step)
     field = replace(skin, mesh=replace(skin.mesh, box=wide)).field(target)
     is_moved = np.abs(field).max(-1) > _STILL
