@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from visavis.errors import InputError
 from visavis.nn.session import Network
 from visavis.render.mesh_warp import MeshWarpRenderer, Touch
 from visavis.render.quality import touch_for
@@ -35,7 +34,7 @@ def systems(
     """Return a renderer for each quality, and one for each name in ``networks``.
 
     Raises:
-        InputError: there is no such quality, its network is not packaged, or an entry of
+        SystemExit: there is no such quality, its network is not packaged, or an entry of
             ``networks`` is no [NAME:]PART=FILE.
     """
     touches: dict[str, Touch | None] = {q: _packaged(q) for q in qualities}
@@ -50,7 +49,7 @@ def _parsed(entry: str) -> tuple[str, str, Path]:
     before, _, file = entry.partition("=")
     name, _, part = before.rpartition(":")
     if part not in PARTS or not Path(file).is_file():
-        raise InputError(f"--network {entry}: give [NAME:]mouth=FILE.onnx or [NAME:]eye=FILE.onnx.")
+        raise SystemExit(f"--network {entry}: give [NAME:]mouth=FILE.onnx or [NAME:]eye=FILE.onnx.")
     return name or "tried", part, Path(file)
 
 
@@ -58,14 +57,14 @@ def _packaged(quality: str) -> Touch | None:
     """Return what corrects the warp at ``quality``; None for the draft."""
     touch = touch_for(quality)
     if touch is None and quality != DRAFT:
-        raise InputError(f"Quality {quality} has no network yet; try one with --network.")
+        raise SystemExit(f"Quality {quality} has no network yet; try one with --network.")
     return touch
 
 
 def _tried(name: str, files: dict[str, Path]) -> Touch:
     """Return the refiner with the networks in ``files``."""
     if set(files) != set(PARTS):
-        raise InputError(f"--network: {name} needs both mouth=FILE.onnx and eye=FILE.onnx.")
+        raise SystemExit(f"--network: {name} needs both mouth=FILE.onnx and eye=FILE.onnx.")
     return Refiner(*(Network(str(files[part])) for part in PARTS))
 
 
