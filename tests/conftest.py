@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from product import SHARED
 from visavis.types import Portrait
+
+os.environ["VISAVIS_CACHE"] = "off"  # what is tested is computed, in subprocesses too
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

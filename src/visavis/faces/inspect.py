@@ -20,7 +20,15 @@ from visavis.faces.measure import (
     mouth_opening,
     place,
 )
-from visavis.faces.portrait import Face, choose, find_faces, left_to_right, upright, verdict
+from visavis.faces.portrait import (
+    Face,
+    choose,
+    find_faces,
+    left_to_right,
+    turn_warning,
+    upright,
+    verdict,
+)
 from visavis.types import FloatArray, ImageArray
 
 PICTURE_PX = 1000
@@ -60,7 +68,7 @@ def inspect_picture(image: ImageArray, face: int | None = None) -> Report:
         lines.append("? The best face is taken; choose another with --face N.")
     lines += [f"Face {number}", *_values(refined.landmarks.points, refined.landmarks.presence)]
     try:
-        doubts = [*upright(image, refined.landmarks)[2], *verdict(refined.landmarks)]
+        doubts = [*turn_warning(upright(image, refined.landmarks)[2]), *verdict(refined.landmarks)]
         is_usable = True
         lines += [f"? {d}" for d in doubts] or ["+ A good portrait."]
     except InputError as error:

@@ -13,6 +13,7 @@ from visavis.faces.detect import FaceBox, detect
 from visavis.faces.landmarks import FaceLandmarks, locate, refine
 from visavis.faces.matte import mattes
 from visavis.faces.measure import eye_opening, head_rotation, interocular, mouth_opening
+from visavis.media.cache import Arrays, remembered
 from visavis.types import ImageArray, Portrait
 
 SMALLEST_PX = 24.0
@@ -73,6 +74,20 @@ def make_portrait(image: ImageArray, face: int | None = None) -> Portrait:
         NoFaceFound: no face, or one too small or turned too far.
         InputError: there is no face with that number.
     """
+    found = remembered("portrait", {"image": image, "face": face}, lambda: _registered(image, face))
+    quarters = int(found["quarters"])
+    return Portrait(
+        image=np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image,
+        landmarks=found["landmarks"],
+        matte=found["matte"],
+        head_matte=found["head_matte"],
+        rotation=found["rotation"],
+        warnings=tuple(found["warnings"].tolist()),
+    )
+
+
+def _registered(image: ImageArray, face: int | None) -> Arrays:
+    """Return the fields of ``make_portrait`` as arrays, and how many quarters it was turned."""
     faces = find_faces(image)
     if not faces:
         raise NoFaceFound(
@@ -80,28 +95,43 @@ def make_portrait(image: ImageArray, face: int | None = None) -> Portrait:
             "of one person, seen from the front, uncovered and well lit."
         )
     chosen = choose(faces, face)
-    image, found, turned = upright(image, chosen.landmarks)
+    image, found, quarters = upright(image, chosen.landmarks)
     landmarks = refine(image, found)
-    rotation = np.array(head_rotation(landmarks.points), np.float32)
-    warnings = (*_count_warning(faces, chosen, face), *turned, *verdict(landmarks))
+    warnings = (
+        *_count_warning(faces, chosen, face),
+        *turn_warning(quarters),
+        *verdict(landmarks),
+    )
     person, head = mattes(image, landmarks.points)
-    return Portrait(image, landmarks.points, person, head, rotation, warnings)
+    return {
+        "landmarks": landmarks.points,
+        "matte": person,
+        "head_matte": head,
+        "rotation": np.array(head_rotation(landmarks.points), np.float32),
+        "quarters": np.array(quarters),
+        "warnings": np.array(warnings, np.str_),
+    }
 
 
-def upright(
-    image: ImageArray, face: FaceLandmarks
-) -> tuple[ImageArray, FaceLandmarks, tuple[str, ...]]:
-    """Return picture and face turned by quarters until the face stands, and a warning if so."""
+def upright(image: ImageArray, face: FaceLandmarks) -> tuple[ImageArray, FaceLandmarks, int]:
+    """Return picture and face turned by quarters until the face stands, and how many it took."""
     quarters = round(head_rotation(face.points)[2] / 90) % 4
+    if not quarters:
+        return image, face, 0
     points = face.points
     for _ in range(quarters):
         x, y, z = points.T
         points = np.stack([y, image.shape[1] - x, z], axis=1)
         image = np.ascontiguousarray(np.rot90(image))
+    return image, FaceLandmarks(points, face.presence), quarters
+
+
+def turn_warning(quarters: int) -> tuple[str, ...]:
+    """Return the warning that the picture was turned, if it was."""
     if not quarters:
-        return image, face, ()
+        return ()
     words = f"The photograph was turned by {min(quarters, 4 - quarters) * 90} degrees: the face lay"
-    return image, FaceLandmarks(points, face.presence), (f"{words} on its side or upside down.",)
+    return (f"{words} on its side or upside down.",)
 
 
 def verdict(landmarks: FaceLandmarks) -> tuple[str, ...]:

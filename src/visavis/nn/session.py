@@ -52,7 +52,7 @@ class Network:
         options.log_severity_level = 3
         # Threads that wait for the next call give the core to the encoder.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        name = device or os.environ.get(DEVICE_VARIABLE) or "cpu"
+        name = device or _chosen()
         wanted = providers(name, onnxruntime.get_available_providers())
         self._session = onnxruntime.InferenceSession(path, options, providers=wanted)
         if self._session.get_providers()[0] != wanted[0]:
@@ -103,6 +103,16 @@ def providers(device: str, offered: Sequence[str]) -> list[str]:
         raise _missing(device, f"ONNX Runtime here has no {first}")
     others = [name for name in (*others, *DEVICES["cpu"]) if name in offered]
     return [first, *(name for name in others if name != first)]
+
+
+def runtime() -> str:
+    """Return what runs networks here: ONNX Runtime's version and the device."""
+    return f"{onnxruntime.__version__} {_chosen()}"
+
+
+def _chosen() -> str:
+    """Return the device that the environment names, the CPU by default."""
+    return os.environ.get(DEVICE_VARIABLE) or "cpu"
 
 
 def _missing(device: str, reason: str) -> MissingExtra:
