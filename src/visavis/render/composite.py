@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from visavis.faces.topology import OVAL
 from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
-from visavis.render.plate import make_plate, texture_of
+from visavis.render.plate import Texture, make_plate, texture_of
 from visavis.render.sampling import Moving
 from visavis.render.tone import Tone, tone_of
 from visavis.types import FloatArray, ImageArray, Portrait
@@ -35,11 +34,10 @@ _SHARE_SEEN = 0.2  # share of the head in a pixel from which it is there
 _NOISE = 5.0  # levels by which colours of one thing differ
 _CERTAIN = 0.15  # error of the matte from colours at which it counts as much as the network's
 _NODDING = 0.4  # of the face height: how far from its place the face may be
-_MARGIN = 0.25  # of the longer side: how far the person is continued beyond the picture
+_MARGIN = 0.2  # of the longer side: how far the person is continued beyond the picture
 _SPARE = 0.02  # the same if the picture shows the whole head
 _RAYS = 144  # directions in which the head's outline is known
 _BULGE, _BULGE_TURN = 0.35, 75.0  # of a head cut off so many degrees from where its outline ends
-_EARS = 0.2  # of the face height: how far beside the face there may be ears
 _OUTLINE = 0.02  # of the face height: softness of an outline beyond the picture
 
 
@@ -106,10 +104,13 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     alpha = (np.ceil(alpha * 255 - 1e-3) / 255).astype(np.float32)
     belief = trust + (1 - trust) * alpha**4 if is_cutout else np.float32(1) * (alpha > 0)
     front = _unmixed(image, plate, person, alpha, belief)
-    margin = round((_MARGIN if _is_cut_off(portrait.head_matte) else _SPARE) * max(matte.shape))
+    is_cut_off = _is_cut_off(portrait.head_matte)
+    margin = round((_MARGIN if is_cut_off else _SPARE) * max(matte.shape))
     oval = portrait.landmarks[list(OVAL), :2]
-    canvas = _mirrored(front, oval, margin, face_height)
     outline = _continued(alpha, oval.mean(0), margin, face_height)
+    canvas = np.pad(front, ((margin, margin), (margin, margin), (0, 0)), "reflect")
+    if is_cut_off:
+        canvas = _extended(canvas, outline, oval, margin)
     face = Box.around(oval, _NODDING * face_height, matte.shape[::-1])
     return Layers(canvas, outline, None if is_cutout else plate, margin, tone_of(image), face)
 
@@ -169,28 +170,21 @@ def _unmixed(
     return np.clip(np.round(colours), 0, 255).astype(np.uint8)
 
 
-def _mirrored(front: ImageArray, oval: FloatArray, margin: int, face_height: float) -> ImageArray:
-    """Return ``front`` (h, w, 3) with a ``margin`` of hair all round: what lies within, mirrored.
+def _extended(canvas: ImageArray, outline: FloatArray, oval: FloatArray, margin: int) -> ImageArray:
+    """Return ``canvas`` (h + 2 m, w + 2 m, 3) with hair and clothes going on in its ``margin`` m.
 
-    A strip that shows no face (``oval`` (k, 2)) and no ears is mirrored to and fro.
+    ``outline`` is the person's share of the whole, ``oval`` (k, 2) the edge of the face.
     """
-    size = front.shape[1::-1]
-    lengths = np.concatenate([oval.min(0), size - oval.max(0)]) - _EARS * face_height
-    strips = np.clip(lengths, 0.06 * face_height, np.tile(size, 2) - 1)
-    columns, rows = (
-        np.concatenate([there[::-1], np.arange(n), n - 1 - back])
-        for n, there, back in (
-            (n, _to_and_fro(margin, a), _to_and_fro(margin, b))
-            for n, a, b in zip(size, strips[:2], strips[2:], strict=True)
-        )
-    )
-    return front[rows[:, None], columns]
-
-
-def _to_and_fro(count: int, reach: float) -> NDArray[np.intp]:
-    """Return 1, 2, ... ``reach``, ... 1, 0, 1, ... (count,)."""
-    top = max(1, round(reach))
-    return np.asarray(top - np.abs((np.arange(count) + 1) % (2 * top) - top), np.intp)
+    within = np.zeros(outline.shape, bool)
+    within[margin:-margin, margin:-margin] = True
+    known, wanted = within & (outline > _SURE), ~within & (outline > 0)
+    face = np.zeros(outline.shape, np.uint8)
+    cv2.fillPoly(face, [np.round(oval + margin).astype(np.int32)], 1)
+    known &= face == 0
+    everywhere = np.full(outline.shape, 255, np.float32)
+    made = make_plate(canvas, known, wanted, Texture(everywhere, everywhere))
+    made[within] = canvas[within]
+    return made
 
 
 def _continued(

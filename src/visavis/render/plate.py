@@ -24,7 +24,8 @@ _FEWEST_SOURCES = 40
 _CLEAR = 1  # patches stay so many nodes away from what is unknown
 _NEAR = 1000.0  # cost of a patch from across the picture, in squared levels
 _VAGUE = np.float32(0.1)  # weight of what smooth filling says of the unknown part of a patch
-_ROUGH = 2.0, 6.0  # deviation of grey levels inside a node: below smooth, above textured
+_ROUGH = 3.5, 8.0  # deviation of grey levels inside a node: below smooth, above textured
+_WORN = 40.0  # cost of a patch for each time it was taken, in squared levels
 _WIDE = 2.5  # nodes: neighbourhood in which backgrounds are compared
 _LOYAL = 2.0  # a neighbour's piece goes on unless another fits so much better
 _NEIGHBOURS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x])
@@ -57,7 +58,7 @@ def make_plate(
     size = _coarse(known.shape)
     places = _find_places(smooth, known, wanted, size)
     if places is not None:
-        copied = _laid_out(smooth, places)
+        copied = _laid_out(smooth, places).astype(np.float32)
         copied += _fitted(smooth - copied, known, size)
         filled = smooth + (copied - smooth) * smoothstep(texture.fine, *_ROUGH)[..., None]
     plate = np.clip(filled, 0, 255).astype(np.uint8)
@@ -133,15 +134,16 @@ def _peeled(
     places = np.moveaxis(np.indices(seen.shape), 0, -1).astype(np.intp)
     sources = np.argwhere(whole)
     sources = sources[:: -(-len(sources) // _MOST_SOURCES)]
-    offered = _patches(image, sources)
+    offered, used = _patches(image, sources), np.zeros(len(sources), np.float32)
     while True:
         rim = cv2.dilate(done.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         at = np.argwhere(rim & ~done & asked)
         if not len(at):
             return places
         ring = _Ring.of(image, done, at)
-        cost = ring.costs(offered) + _far(at[:, None], sources[None], seen.shape)
+        cost = ring.costs(offered) + _far(at[:, None], sources[None], seen.shape) + used * _WORN
         best = cost.argmin(1)
+        used += np.bincount(best, minlength=len(used))
         least = cost[np.arange(len(at)), best]
         chosen = _continued(ring, image, whole & done, places, sources[best], least * _LOYAL)
         places[tuple(at.T)] = chosen
@@ -181,11 +183,12 @@ def _far(
 
 
 def _patches(image: FloatArray, at: NDArray[np.intp]) -> FloatArray:
-    """Return the patches (n, side * side * 3) of ``image`` round ``at`` (n, 2), row first."""
-    padded = np.pad(image, ((_PATCH, _PATCH), (_PATCH, _PATCH), (0, 0)), "edge")
-    side = np.arange(2 * _PATCH + 1)
-    rows, columns = at[:, 0, None, None] + side[:, None], at[:, 1, None, None] + side
-    return padded[rows, columns].reshape(len(at), -1)
+    """Return the patches (n, side * side * c) of ``image`` round ``at`` (n, 2), row first."""
+    side = np.arange(-_PATCH, _PATCH + 1)
+    rows, columns = (
+        np.clip(at[:, i, None] + side, 0, n - 1) for i, n in enumerate(image.shape[:2])
+    )
+    return image[rows[:, :, None], columns[:, None]].reshape(len(at), -1)
 
 
 def texture_of(image: ImageArray, known: BoolArray) -> Texture:
@@ -208,7 +211,7 @@ def texture_of(image: ImageArray, known: BoolArray) -> Texture:
     return Texture(*found)
 
 
-def _laid_out(smooth: ImageArray, places: FloatArray) -> FloatArray:
+def _laid_out(smooth: ImageArray, places: FloatArray) -> ImageArray:
     """Return ``smooth`` (h, w, 3) with each node's block copied from its place (r, c, 2).
 
     Blocks are two nodes wide and overlap by half, each fading towards its edge.
@@ -217,17 +220,23 @@ def _laid_out(smooth: ImageArray, places: FloatArray) -> FloatArray:
     rows, columns = places.shape[:2]
     scale = np.array([w / columns, h / rows], np.float32)
     moves = (places - grid(Box(0, 0, columns, rows))) * scale
-    total = np.zeros((h, w, 3), np.float32)
-    u = np.clip((np.arange(w, dtype=np.float32) + 0.5) / scale[0] - 0.5, 0, columns - 1.001)
-    v = np.clip((np.arange(h, dtype=np.float32) + 0.5) / scale[1] - 0.5, 0, rows - 1.001)
-    column, row = u.astype(int), v.astype(int)
+    (right, column), (below, row) = (
+        np.modf(np.clip((np.arange(n, dtype=np.float32) + 0.5) * m / n - 0.5, 0, m - 1.001))
+        for n, m in ((w, columns), (h, rows))
+    )
     here = grid(Box(0, 0, w, h))
-    for dy, dx in np.ndindex(2, 2):
-        move = moves[row[:, None] + dy, column[None] + dx]
-        copy = cv2.remap(smooth, here + move, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        share = np.outer(np.abs(1 - dy - (v - row)), np.abs(1 - dx - (u - column)))
-        total += copy * share[..., None]
-    return total
+
+    def copied(dy: int, dx: int) -> ImageArray:
+        at = moves[row.astype(int) + dy][:, column.astype(int) + dx]
+        at += here
+        return cv2.remap(smooth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+    def mixed(first: ImageArray, second: ImageArray, share: FloatArray) -> ImageArray:
+        spread = np.ascontiguousarray(np.broadcast_to(share, (h, w)))
+        return cv2.blendLinear(first, second, 1 - spread, spread)
+
+    upper, lower = (mixed(copied(dy, 0), copied(dy, 1), right) for dy in (0, 1))
+    return mixed(upper, lower, below[:, None])
 
 
 def _fitted(difference: FloatArray, known: BoolArray, size: tuple[int, int]) -> FloatArray:
