@@ -95,6 +95,7 @@ def test_gates_let_the_memories_through_the_skull_over_the_jaw():
     net = RefinerNet("mouth", (4, 4, 4), (32, 16))
     inputs = torch.zeros(1, CHANNELS["mouth"], 16, 32)
     inputs[:, 9:13, :, :16] = torch.tensor([0.8, 0.6, 0.4, 1.0]).view(1, 4, 1, 1)
+    inputs[:, 3] = 1  # all open
     inputs[:, 13:17] = torch.tensor([-0.5, -0.4, -0.3, 1.0]).view(1, 4, 1, 1)
     with torch.no_grad():
         net.paint.bias[16:] = 20.0  # open both gates

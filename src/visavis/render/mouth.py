@@ -192,7 +192,7 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     """
     unit = float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2]))
     mm = unit / _EYES_APART_MM
-    light = _skin_light(image, landmarks, unit)
+    light = _skin_light(image, landmarks)
     parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
     seam = 0.5 * ramp(parted, 0.8, 3.0)
     corners = rest[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
@@ -227,14 +227,21 @@ def parted_lips_painted_over(image: ImageArray, landmarks: FloatArray) -> ImageA
     return paint_over(image, outline(*lips), edge, 0.5 * edge, strength)
 
 
-def _skin_light(image: ImageArray, landmarks: FloatArray, unit: float) -> FloatArray:
+def _skin_light(image: ImageArray, landmarks: FloatArray) -> FloatArray:
     """Return (3,) factors that put the painted colours into the portrait's light."""
-    h, w = image.shape[:2]
-    at = np.clip(np.round(landmarks[list(CHEEKS), :2]).astype(int), 0, (w - 1, h - 1))
-    blurred = cv2.blur(image, (max(3, round(unit * 0.12)),) * 2)
-    brightness = float(blurred[at[:, 1], at[:, 0]].astype(np.float32).max(1).mean())
-    level = float(np.clip(brightness / _LIT_SKIN, 0.35, 1.12))
+    level = float(np.clip(skin_tone(image, landmarks).max() / _LIT_SKIN, 0.35, 1.12))
     return np.full(3, level, np.float32)
+
+
+def skin_tone(image: ImageArray, landmarks: FloatArray) -> FloatArray:
+    """Return the mean colour (3,) of the cheeks in ``image`` (h, w, 3), at least 1."""
+    h, w = image.shape[:2]
+    reach = 0.06 * float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2]))
+    box = Box.around(landmarks[list(CHEEKS), :2], 2 * reach, (w, h))
+    blurred = cv2.blur(image[box.slices], (max(3, round(2 * reach)),) * 2)
+    at = np.round(landmarks[list(CHEEKS), :2] - (box.x, box.y)).astype(int)
+    x, y = np.clip(at, 0, (box.w - 1, box.h - 1)).T
+    return np.maximum(blurred[y, x].astype(np.float32).mean(0), 1)
 
 
 def _shifted(layer: FloatArray, shift: FloatArray, part: Box) -> FloatArray:

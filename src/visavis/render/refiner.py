@@ -4,53 +4,55 @@ Each patch (render/patch.py) goes with what the warp knows through a small netwo
 ``visavis train renderer``), which answers with a difference; it is turned with the head and added
 to the warped photograph, so that where nothing need be changed the photograph's own pixels stay.
 
-What the inside of the mouth looks like is made once per portrait, the *memory*: the network is
-asked for a wide open mouth, with the photograph's own teeth in sight if they show. From then on it
-is given that picture, once fixed to the skull (upper teeth) and once moved with the jaw.
+What the inside of the mouth looks like is settled once per portrait, the *memory*: the photograph's
+own teeth if they show, else those of one of a few made-up people in like light (``mouths.npz``,
+by ``recipes/make_mouths.py``). The network is given them in every frame, upper teeth fixed to the
+skull and lower teeth moved with the jaw, and says where they show; so they stay the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.hub import asset
 from visavis.nn.session import Network
 from visavis.render.geometry import SHIFT as BITS
 from visavis.render.geometry import outline, refine, smooth_curve, smoothstep, subpixel
 from visavis.render.mesh_warp import Face, Moment, expression_points, near_nodes
-from visavis.render.patch import Drawn, Sketch, View, density_of, make_sketch
+from visavis.render.mouth import skin_tone
+from visavis.render.patch import Drawn, Sketch, View, make_sketch
 from visavis.render.topology import INNER_LOWER_LIP, INNER_UPPER_LIP, JAW
-from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Portrait
+from visavis.types import FloatArray, ImageArray, Portrait
 
 CHANNELS = {"mouth": 17, "eye": 9}
 """Mouth: warped patch 3, cover 1, shift 2, the portrait's own patch 3, memory that stays with the
 skull 3 + its opening 1, memory that moves with the jaw 3 + 1. Eye: the first nine."""
 SHIFT_MM = 10.0
 """Shift that counts as 1."""
-PARTED_MM = 2.0
-"""Opening of the photograph's lips from which on its own teeth are remembered."""
+PARTED_MM, OPEN_MM = 4.0, 10.0
+"""Opening of the photograph's lips from which on its own upper teeth are remembered, and all."""
+_MOST_GAIN = 1.6  # by which borrowed teeth are brightened or darkened
 _EDGE_MM = 4.0  # at a patch's edge the difference fades out over this
-_WIDE = {
-    "jawOpen": 0.4, "mouthLowerDownLeft": 0.5, "mouthLowerDownRight": 0.5, "mouthUpperUpLeft": 0.4,
-    "mouthUpperUpRight": 0.4, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The inside of one mouth: ``picture`` (h, w, 4) uint8 RGB and opening, in the patch; ``jaw``
-    (2,) where the jaw was, px of the patch.
+    """The inside of one mouth, (h, w, 4) uint8 RGB and opening, in the patch: ``skull`` stays,
+    ``jaw`` moves with the jaw, which was at ``at`` (2,) px of the patch.
     """
 
-    picture: ImageArray
-    jaw: FloatArray
+    skull: ImageArray
+    jaw: ImageArray
+    at: FloatArray
 
     def channels(self, jaw: FloatArray) -> FloatArray:
-        """Return its 8 channels with the jaw at ``jaw`` (2,)."""
-        return remembered(self.picture, tuple((jaw - self.jaw).tolist()))
+        """Return the 8 channels of a mouth whose jaw is at ``jaw`` (2,)."""
+        return remembered(self.skull, self.jaw, tuple((jaw - self.at).tolist()))
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,7 @@ class Refiner:
         sketch = make_sketch(portrait.image, portrait.landmarks, closed, self._density)
         rest = tuple(colours(patch) for patch in sketch.rest)
         windows = tuple(_window(view.size, self._density) for view in sketch.views)
-        own = _own_memory(portrait, sketch)
-        refined = Refined(sketch, rest, windows, own)
-        wide = np.array([_WIDE.get(name, 0.0) for name in ARKIT_NAMES], np.float32)
-        points = expression_points(face.rig, wide + face.mood)
-        moment = Moment(points, 0.0, face.skin.field(points), np.zeros((1, 1, 2), np.float32))
-        drawn = next(iter(sketch.draw(face.skin, moment)))
-        view, at = sketch.views[0], points * sketch.scale
-        delta = self._ask(refined, [(0, drawn)], at)[0]
-        picture = np.clip(drawn.picture + delta, 0, 255).astype(np.uint8)
-        memory = np.dstack([picture, opening(view.into(at), view.size)])
-        return Refined(sketch, rest, windows, Memory(memory, _jaw(view, at)))
+        return Refined(sketch, rest, windows, make_memory(portrait, sketch))
 
     def apply(self, frame: ImageArray, face: Face, moment: Moment) -> None:
         """Correct ``frame`` (h, w, 3), drawn at ``moment``."""
@@ -134,14 +126,14 @@ def warp_channels(drawn: Drawn, rest: FloatArray) -> list[FloatArray]:
     return [colours(drawn.picture), drawn.cover[None], shift, rest]
 
 
-def remembered(memory: ImageArray, jaw: tuple[float, ...]) -> FloatArray:
-    """Return ``memory`` (h, w, 4) uint8, RGB and opening, as the last 8 channels: fixed, and moved
-    by ``jaw`` (x, y) px; outside the opening it is grey.
+def remembered(skull: ImageArray, jaw: ImageArray, move: tuple[float, ...]) -> FloatArray:
+    """Return two memories (h, w, 4) uint8, RGB and opening, as the last 8 channels of a mouth: the
+    first fixed, the second moved by ``move`` (x, y) px; outside the opening they are grey.
     """
-    move = np.array([[1, 0, jaw[0]], [0, 1, jaw[1]]], np.float64)
-    moved = cv2.warpAffine(memory, move, memory.shape[1::-1], flags=cv2.INTER_LINEAR)
+    matrix = np.array([[1, 0, move[0]], [0, 1, move[1]]], np.float64)
+    moved = cv2.warpAffine(jaw, matrix, jaw.shape[1::-1], flags=cv2.INTER_LINEAR)
     parts = []
-    for layer in (memory, moved):
+    for layer in (skull, moved):
         opened = layer[..., 3].astype(np.float32)[None] / np.float32(255)
         parts += [colours(layer[..., :3]) * opened, opened]
     return np.concatenate(parts)
@@ -155,12 +147,39 @@ def opening(points: FloatArray, size: tuple[int, int]) -> ImageArray:
     return mask
 
 
-def _own_memory(portrait: Portrait, sketch: Sketch) -> Memory:
-    """Return what the photograph itself shows between parted lips, nothing if they are closed."""
+def make_memory(portrait: Portrait, sketch: Sketch) -> Memory:
+    """Return the inside of the mouth in ``portrait``: its own as far as it shows, else borrowed."""
     points, view = portrait.landmarks[:, :2] * sketch.scale, sketch.views[0]
-    gap = float(np.linalg.norm(points[14] - points[13])) / density_of(points)
-    mask = opening(view.into(points), view.size) * np.uint8(gap > PARTED_MM)
-    return Memory(np.dstack([sketch.rest[0], mask]), _jaw(view, points))
+    gap = float(np.linalg.norm(points[14] - points[13])) / sketch.density
+    own = np.dstack([sketch.rest[0], opening(view.into(points), view.size)])
+    if gap > OPEN_MM:
+        return Memory(own, own, _jaw(view, points))
+    tone = skin_tone(portrait.image, portrait.landmarks)
+    borrowed, at = _borrowed(tone, view.size)
+    return Memory(own if gap > PARTED_MM else borrowed, borrowed, at)
+
+
+@cache
+def _mouths() -> dict[str, NDArray[np.generic]]:
+    """Return the made-up mouths: ``pictures`` (k, h, w, 4), ``jaws`` (k, 2), ``tones`` (k, 3)."""
+    with np.load(asset("mouths.npz")) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _borrowed(tone: FloatArray, size: tuple[int, int]) -> tuple[ImageArray, FloatArray]:
+    """Return the made-up mouth (h, w, 4) of ``size`` (w, h) whose skin is nearest to ``tone`` (3,),
+    in that light, and where its jaw was (2,).
+    """
+    mouths = _mouths()
+    tones = np.asarray(mouths["tones"], np.float32)
+    nearest = int(np.argmin(np.abs(np.log(tones / tone)).mean(1)))
+    picture = np.asarray(mouths["pictures"][nearest], np.uint8)
+    scale = size[0] / picture.shape[1]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    picture = np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+    gain = np.clip(tone / tones[nearest], 1 / _MOST_GAIN, _MOST_GAIN)
+    picture[..., :3] = np.clip(picture[..., :3] * gain, 0, 255)
+    return picture, np.asarray(mouths["jaws"][nearest], np.float32) * scale
 
 
 def _jaw(view: View, points: FloatArray) -> FloatArray:

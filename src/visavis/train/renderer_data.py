@@ -188,7 +188,7 @@ def _source_rows(group: Group, i: int, density: float, rows: Rows, count: dict[s
     """Add what picture ``i`` of ``group`` gives as the animated one."""
     # everything at the scale of the patches, as if the picture had come so
     factor = density / density_of(group.shots[i].points)
-    source = _scaled(group.shots[i], factor)
+    source = scaled(group.shots[i], factor)
     rig = fit_portrait(load_rig(), source.points)
     rest = rig.pose.project(express(rig, np.zeros(52, np.float32)))[:, :2]
     sketch = make_sketch(source.image, source.points, rest, density)
@@ -202,7 +202,7 @@ def _source_rows(group: Group, i: int, density: float, rows: Rows, count: dict[s
         if found is None:
             continue
         moment = Moment(found[1], 0.0, mesh.field(found[1]), np.zeros((1, 1, 2), np.float32))
-        truth = [_patch_of(group.shots[j].image, found[0], v) for v in sketch.views]
+        truth = [patch_of(group.shots[j].image, found[0], v) for v in sketch.views]
         if _is_blurred(truth[0], sketch.rest[0]):
             continue
         made = True
@@ -240,19 +240,20 @@ def _remember(group: Group, sketch: Sketch, memories: list[Any], rows: Rows) -> 
     w, h = sketch.views[0].size
     stack = np.zeros((3, h, w, 4), np.uint8)
     for n, (m, found) in enumerate(memories):
-        stack[n, ..., :3] = _patch_of(group.shots[m].image, found[0], sketch.views[0])
+        stack[n, ..., :3] = patch_of(group.shots[m].image, found[0], sketch.views[0])
         stack[n, ..., 3] = opening(sketch.views[0].into(found[1]), (w, h))
     rows.arrays["mouth"].setdefault("memory", []).append(stack)
 
 
-def _scaled(shot: Shot, factor: float) -> Shot:
+def scaled(shot: Shot, factor: float) -> Shot:
+    """Return ``shot`` enlarged by ``factor``."""
     h, w = shot.image.shape[:2]
     size = (round(w * factor), round(h * factor))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return Shot(cv2.resize(shot.image, size, interpolation=how), shot.points * factor)
 
 
-def _patch_of(image: ImageArray, onto: NDArray[np.float64], view: View) -> ImageArray:
+def patch_of(image: ImageArray, onto: NDArray[np.float64], view: View) -> ImageArray:
     """Return the patch of ``image`` after ``onto`` (2, 3) has laid it over the source."""
     full = np.eye(3)
     full[:2] = onto

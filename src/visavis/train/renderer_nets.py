@@ -14,6 +14,11 @@ from torch import Tensor, nn
 
 from visavis.render.refiner import CHANNELS
 
+SHUT = -2.0
+"""Where gates begin, before the sigmoid."""
+REACH = 4
+"""Pixels, at two per mm, round the opening of the lips where the memory may show."""
+
 
 class Block(nn.Module):
     """Two 3 x 3 convolutions around a shortcut; starts as nothing but the shortcut."""
@@ -82,6 +87,7 @@ class RefinerNet(nn.Module):
         self.paint = nn.Conv2d(fine or a, 4 * (4 + self.copies), 3, padding=1)
         nn.init.zeros_(self.paint.weight)  # starts as the warp itself
         nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.paint.bias[16:], SHUT)  # type: ignore[index]
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the difference to be added (b, 3, h, w), and the mask in it (b, 1, h, w)."""
@@ -100,9 +106,12 @@ class RefinerNet(nn.Module):
 
     def _copied(self, inputs: Tensor, gates: Tensor) -> Tensor:
         """Return the difference that the memories make where ``gates`` (b, copies, h, w) let them
-        through: first what moves with the jaw, over it what stays with the skull.
+        through, in and near what is open: first what moves with the jaw, over it what stays with
+        the skull.
         """
         warp = shown = inputs[:, :3]
+        reach = (2 if self.fine else 1) * REACH
+        gates = gates * nn.functional.max_pool2d(inputs[:, 3:4], 2 * reach + 1, 1, reach)
         for k in reversed(range(self.copies)):
             first = 9 + 4 * k
             colour, opening = inputs[:, first : first + 3], inputs[:, first + 3 : first + 4]

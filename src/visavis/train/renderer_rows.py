@@ -90,7 +90,7 @@ class Patches:
         if len(row["memory"]) <= which or (rng is not None and rng.random() < forget):
             return np.zeros((8, h, w), np.float32)
         memory = self.arrays["memory"][row["rest"], row["memory"][which]]
-        return remembered(memory, tuple(row["jaw"][which]))
+        return remembered(memory, memory, tuple(row["jaw"][which]))
 
 
 def _varied(
