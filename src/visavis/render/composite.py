@@ -37,7 +37,7 @@ _NODDING = 0.4  # of the face height: how far from its place the face may be
 _MARGIN = 0.2  # of the longer side: how far the person is continued beyond the picture
 _SPARE = 0.02  # the same if the picture shows the whole head
 _RAYS = 144  # directions in which the head's outline is known
-_BULGE, _BULGE_TURN = 0.35, 75.0  # of a head cut off so many degrees from where its outline ends
+_BULGE, _BULGE_TURN = 0.35, (12.0, 85.0)  # of a head cut off, degrees from where its outline ends
 _OUTLINE = 0.02  # of the face height: softness of an outline beyond the picture
 
 
@@ -230,6 +230,6 @@ def _outline(alpha: FloatArray, centre: FloatArray) -> FloatArray:
         back, on = ((way * (free - index[:, None]) - 1) % _RAYS + 1.0 for way in (-1, 1))
         back, on = back.min(1, initial=_RAYS), on.min(1, initial=_RAYS)
         gap = 2 * back * on / (back + on) * (360 / _RAYS)
-        beyond = border * (1 + _BULGE * smoothstep(gap, 0, _BULGE_TURN))
+        beyond = border * (1 + _BULGE * smoothstep(gap, *_BULGE_TURN))
         radius = np.where(is_cut, np.maximum(between, beyond), radius)
     return np.append(radius, radius[0]).astype(np.float32)
