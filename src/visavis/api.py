@@ -167,10 +167,11 @@ def _opened(
     picture: Picture, face: int | None, loop: str, redrive: str, background: Background
 ) -> Portrait:
     """Return ``open_portrait``, and refuse another ``background`` for a clip."""
-    opened = open_portrait(picture, face, loop, redrive)
-    if isinstance(opened, FilmPortrait) and not is_photo(background):
+    is_path = isinstance(picture, (str, Path))
+    is_clip = isinstance(picture, FilmPortrait) or (is_path and is_video(str(picture)))
+    if is_clip and not is_photo(background):
         raise InputError("A clip keeps its own background. Leave the background at 'photo'.")
-    return opened
+    return open_portrait(picture, face, loop, redrive)
 
 
 def frames(  # noqa: PLR0913 - as animate

@@ -10,6 +10,7 @@ import pytest
 
 from visavis.errors import InputError, OutputError, UnreadableMedia
 from visavis.media.image import write_image
+from visavis.media.write import open_writer
 from visavis.render.background import GREEN, backdrop_by, blurred, is_photo, is_transparent
 from visavis.render.mesh_warp import resized
 from visavis.render.renderers import renderer_by
@@ -129,3 +130,12 @@ def test_a_transparent_mp4_is_refused_before_anything_is_made(tmp_path: Path) ->
         background="transparent",
     )  # fmt: skip
     assert result.frames == 10
+
+
+def test_clips_keep_their_own_background(tmp_path: Path) -> None:
+    from visavis.api import DEMO_SPEECH, animate
+
+    with open_writer(tmp_path / "clip.mp4", (64, 64), 25) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="A clip keeps its own background"):
+        animate(tmp_path / "clip.mp4", DEMO_SPEECH, tmp_path / "v.mp4", background="blur")
