@@ -23,9 +23,9 @@ _MOST_SOURCES = 2000
 _FEWEST_SOURCES = 40
 _CLEAR = 1  # patches stay so many nodes away from what is unknown
 _NEAR = 1000.0  # cost of a patch from across the picture, in squared levels
-_VAGUE = np.float32(0.1)  # weight of what smooth filling says of the unknown part of a patch
+_VAGUE = np.float32(0.2)  # weight of what smooth filling says of the unknown part of a patch
 _ROUGH = 3.5, 8.0  # deviation of grey levels inside a node: below smooth, above textured
-_WORN = 40.0  # cost of a patch for each time it was taken, in squared levels
+_WORN = 15.0  # cost of a patch for each time it was taken, in squared levels
 _WIDE = 2.5  # nodes: neighbourhood in which backgrounds are compared
 _LOYAL = 2.0  # a neighbour's piece goes on unless another fits so much better
 _NEIGHBOURS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x])
@@ -201,13 +201,17 @@ def texture_of(image: ImageArray, known: BoolArray) -> Texture:
         for x in (known, grey, grey * grey)
     ]
     seen = (parts[0] > 0.9).astype(np.float32)
+    if seen[1:-1, 1:-1].any():  # videos have lines of black at their edges
+        seen[[0, -1]] = seen[:, [0, -1]] = 0
+        parts = [x * seen for x in parts]
     found = []
     for reach in (0.8, _WIDE):
         share, mean, square = (cv2.GaussianBlur(x, (0, 0), reach) for x in parts)
         share = np.maximum(share, 1e-4)
         variance = np.maximum(square / share - (mean / share) ** 2, 0)
         spread = fill_outside(np.sqrt(variance)[..., None], seen)[..., 0]
-        found.append(cv2.resize(spread, (w, h), interpolation=cv2.INTER_LINEAR))
+        usual = cv2.medianBlur(spread, 5)  # one edge is no texture
+        found.append(cv2.resize(usual, (w, h), interpolation=cv2.INTER_LINEAR))
     return Texture(*found)
 
 
