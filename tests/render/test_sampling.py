@@ -103,5 +103,6 @@ def test_large_pictures_are_not_enlarged_and_drawn_alike(picture, back, monkeypa
     fine = sample(make_plane(picture, alpha, STEP), at, back).over(back)
     monkeypatch.setattr("visavis.render.sampling._LARGEST", 100)
     plane = make_plane(picture, alpha, STEP)
-    assert plane.pixels.shape == (SIZE[1], SIZE[0], 4)
+    assert plane.pixels.shape == (plane.box.h, plane.box.w, 4)
+    assert plane.box.w < SIZE[0]
     assert np.abs(sample(plane, at, back).over(back).astype(int) - fine).mean() < 1

@@ -28,31 +28,44 @@ _FAR, _RIM, _NEAR = 0, 1, 2  # nothing of the person near, some, nothing else
 
 @dataclass(frozen=True)
 class Plane:
-    """A photograph ready to be sampled.
+    """What moves of a photograph, ready to be sampled.
 
-    ``pixels`` (fine * h, fine * w, 4) RGB and coverage of the background; ``state`` (r, c) what
-    is near every ``step``-th pixel of the photograph.
+    ``pixels`` (fine * h, fine * w, 4) RGB and coverage of the background over ``box`` of the
+    photograph; ``state`` (r, c) what is near every ``step``-th pixel of the box.
     """
 
     pixels: ImageArray
     state: NDArray[np.uint8]
+    box: Box
     fine: int
     step: int
 
 
 def make_plane(image: ImageArray, alpha: FloatArray, step: int) -> Plane:
     """Return ``image`` (h, w, 3) with coverage ``alpha`` (h, w), for maps of every ``step`` px."""
-    h, w = alpha.shape
     cover = np.round(alpha * 255).astype(np.uint8)
-    window = np.ones((6 * step + 5,) * 2, np.uint8)  # what lies between two nodes of a map
+    reach = 3 * step + 2  # what lies between two nodes of a map
+    box = _covered(cover, 2 * reach)
+    image, cover = image[box.slices], np.ascontiguousarray(cover[box.slices])
+    window = np.ones((2 * reach + 1,) * 2, np.uint8)
     near = cv2.dilate(cover, window)[::step, ::step]
     least = cv2.erode(cover, window)[::step, ::step]
     state = np.full(near.shape, _RIM, np.uint8)
     state[near == 0] = _FAR
     state[least == 255] = _NEAR
-    if h * w > _LARGEST:
-        return Plane(np.dstack([image, cover]), state, 1, step)
-    return Plane(_doubled(np.dstack([image, cover])), state, 2, step)
+    pixels = cv2.merge([*cv2.split(image), cover])
+    if cover.size > _LARGEST:
+        return Plane(pixels, state, box, 1, step)
+    return Plane(_doubled(pixels), state, box, 2, step)
+
+
+def _covered(cover: ImageArray, margin: int) -> Box:
+    """Return the box of what ``cover`` (h, w) does not leave 0, with a ``margin``."""
+    rows, columns = (np.flatnonzero(cover.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return Box(0, 0, 2, 2)
+    ends = np.array([[columns[0], rows[0]], [columns[-1], rows[-1]]], np.float32)
+    return Box.around(ends, margin, cover.shape[::-1])
 
 
 def _doubled(pixels: ImageArray) -> ImageArray:
@@ -113,6 +126,7 @@ def sample(plane: Plane, nodes: FloatArray, back: ImageArray) -> Moving:
     """
     frame, cover = back.copy(), np.zeros(back.shape[:2], np.uint8)
     how = cv2.INTER_LINEAR if plane.fine > 1 else cv2.INTER_CUBIC
+    nodes = nodes - np.array([plane.box.x, plane.box.y], np.float32)
     states, side = _tile_states(plane, nodes)
     fine = nodes * np.float32(plane.fine)
     for row, first, end in _runs(states != _FAR):
