@@ -42,10 +42,9 @@ CLIPS = (
     "hdtf/RD_Radio2_000.mp4", "hdtf/WDA_AndyKim_000_6642_6722.mp4", "voxceleb/00067.mp4",
     "voxceleb/517600055.mp4", "latentsync/demo3_video.mp4", "silent/b.mp4", "grid/lwbsza.mpg",
     "ditto-trainset/Clip+eynXzhySluI+P0+C0+F20600-20730.mp4",
-    "mead-emotion/W011_front_happy_level3_001.mp4", "expressive/d12.mp4",
+    "mead-emotion/W011_front_happy_level3_001.mp4", "expressive/d12.mp4", "expressive/d19.mp4",
 )  # fmt: skip
-"""One clip of each test person of data/people.py that is seen from the front (d19 is a painting
-with hands over the mouth)."""
+"""One clip of each test person of data/people.py; silent/b is a painting."""
 CHECK_EVERY = 7
 
 

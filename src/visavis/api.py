@@ -136,14 +136,19 @@ def parts(
 
 
 def open_portrait(
-    picture: Picture, face: int | None = None, loop: str = "pingpong", redrive: str = "mouth"
+    picture: Picture,
+    face: int | None = None,
+    loop: str = "pingpong",
+    redrive: str = "mouth",
+    needed_s: float | None = None,
 ) -> Portrait:
     """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
 
     A video becomes a portrait that keeps its own head motion, eyes and background and is given new
     words. ``face`` chooses one of several, counted from 1, left to right; by default the best.
     ``loop`` is what a clip does when it is over: "pingpong", "repeat" or "hold"; ``redrive`` what
-    of it is moved anew: the "mouth" or the "face", brows and cheeks too.
+    of it is moved anew: the "mouth" or the "face", brows and cheeks too; ``needed_s`` how many
+    seconds will be shown, so that a long clip is not read to its end.
 
     Raises:
         UnreadableMedia: not a picture or video.
@@ -153,7 +158,7 @@ def open_portrait(
         return picture
     if not isinstance(picture, np.ndarray):
         if is_video(picture):
-            return read_film(picture, face, loop, redrive)
+            return read_film(picture, face, loop, redrive, needed_s)
         return make_portrait(read_image(picture), face)
     if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or not picture.size:
         raise InputError(
@@ -164,14 +169,23 @@ def open_portrait(
 
 
 def _opened(
-    picture: Picture, face: int | None, loop: str, redrive: str, background: Background
+    picture: Picture,
+    face: int | None,
+    loop: str,
+    redrive: str,
+    background: Background,
+    shown: tuple[Sound | None, Trim | None] = (None, None),
 ) -> Portrait:
-    """Return ``open_portrait``, and refuse another ``background`` for a clip."""
+    """Return ``open_portrait``, and refuse another ``background`` for a clip.
+
+    ``shown`` is the sound that decides how much of a clip is shown.
+    """
     is_path = isinstance(picture, (str, Path))
     is_clip = isinstance(picture, FilmPortrait) or (is_path and is_video(str(picture)))
     if is_clip and not is_photo(background):
         raise InputError("A clip keeps its own background. Leave the background at 'photo'.")
-    return open_portrait(picture, face, loop, redrive)
+    needed_s = _seconds(*shown) if is_clip else None
+    return open_portrait(picture, face, loop, redrive, needed_s)
 
 
 def frames(  # noqa: PLR0913 - as animate
@@ -196,7 +210,7 @@ def frames(  # noqa: PLR0913 - as animate
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
-    opened = _opened(portrait, None, loop, redrive, background)
+    opened = _opened(portrait, None, loop, redrive, background, (audio, None))
     prepared = animator.prepare(*_framed(opened, size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
     with (
@@ -278,7 +292,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
-    opened = _opened(portrait, face, loop, redrive, background)
+    opened = _opened(portrait, face, loop, redrive, background, (None if motion else audio, trim))
     prepared = animator.prepare(*_framed(opened, size, crop))
     with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
@@ -399,6 +413,15 @@ def _framed(
     if crop or (crop is None and film is None):
         region, shape = head_and_shoulders(portrait), (size or CROP_SIZE, size or CROP_SIZE)
     return cut(portrait, region) if film is None else framed(film, region, shape), shape
+
+
+def _seconds(sound: Sound | None, trim: Trim | None) -> float | None:
+    """Return how long ``sound`` is by its own word; None: that is not known."""
+    if not isinstance(sound, (str, Path)):
+        return None
+    with open_audio(sound, trim) as reader:
+        samples = reader.duration_samples
+    return None if samples is None else samples / SAMPLE_RATE + 1
 
 
 def check_size(size: int) -> None:

@@ -171,3 +171,14 @@ def test_a_part_at_another_size(clip: FilmPortrait) -> None:
     wanted = (clip.film.points - np.array([20, 30, 0], np.float32)) * 2
     assert np.allclose(part.film.points, wanted, atol=1e-3)
     assert framed(clip, Region(0, 0, SIDE, SIDE), (SIDE, SIDE)) is clip
+
+
+def test_no_more_is_read_than_is_needed(
+    pictures: list[ImageArray], write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(pictures)
+    monkeypatch.setattr(film, "LEAST_S", 0.4)
+    short = read_film(path, needed_s=0.5)
+    assert len(short.film) == 13
+    assert not short.warnings
+    assert len(read_film(path, needed_s=9.0).film) == LENGTH

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ REDRIVES = ("mouth", "face")
 """What is moved anew: the mouth, or brows and cheeks as well, on top of the clip's own."""
 LONGEST_S = 60.0
 """Longer clips are cut here."""
+LEAST_S = 8.0
+"""So much of a clip is looked at for a person's looks, even if less is shown."""
 MOST_BYTES = 512 * 2**20
 """The same when their pictures take more than this."""
 MOST_FPS = 30
@@ -135,7 +139,11 @@ def framed(portrait: FilmPortrait, region: Region, size: tuple[int, int]) -> Fil
 
 
 def read_film(
-    path: str | Path, face: int | None = None, loop: str = "pingpong", redrive: str = "mouth"
+    path: str | Path,
+    face: int | None = None,
+    loop: str = "pingpong",
+    redrive: str = "mouth",
+    needed_s: float | None = None,
 ) -> FilmPortrait:
     """Return the person in the video ``path``.
 
@@ -145,6 +153,8 @@ def read_film(
             any; by default the best.
         loop: what happens when the sound is longer than the clip, one of ``LOOPS``.
         redrive: what is moved anew, one of ``REDRIVES``.
+        needed_s: how many seconds will be shown, if that is known; of a longer clip no more than
+            these and what it takes to know the person is read.
 
     Raises:
         UnreadableMedia: it cannot be decoded.
@@ -155,7 +165,7 @@ def read_film(
         if word not in known:
             raise InputError(f"{name} {word!r} is not known. Give one of {', '.join(known)}.")
     with VideoReader(path) as reader:
-        seen = _watched(reader, face)
+        seen = _watched(reader, face, needed_s)
         seen.warnings.extend(reader.warnings)
     seconds = len(seen.pictures) / seen.rate
     if len(seen.pictures) < FEWEST or seconds < SHORTEST_S:
@@ -184,14 +194,15 @@ class _Seen:
     warnings: list[str]
 
 
-def _watched(reader: VideoReader, face: int | None) -> _Seen:
-    """Follow the face through all pictures."""
+def _watched(reader: VideoReader, face: int | None, needed_s: float | None) -> _Seen:
+    """Follow the face through all pictures, or through those that are needed."""
     every = max(1, round(reader.fps / MOST_FPS))
     seen = _Seen(reader.fps / every, [], [], [], [], [], [])
     last: FaceLandmarks | None = None
     thumb: Any = None
     shot = size = 0
-    for image in _steady(reader, seen.rate):
+    enough = None if needed_s is None else ceil(max(needed_s, LEAST_S) * seen.rate)
+    for image in islice(_steady(reader, seen.rate), enough):
         before, thumb = thumb, cv2.resize(image[::4, ::4], (32, 32), interpolation=cv2.INTER_AREA)
         is_cut = before is not None and float(cv2.absdiff(before, thumb).mean()) > CUT_LEVELS
         previous = seen.found[-1] if seen.found and not is_cut else None

@@ -124,7 +124,9 @@ class DubRenderer:
         cover = cv2.remap(patch.cover, at, None, cv2.INTER_LINEAR)
         cover *= polygon_mask(box, target[list(OVAL)]).astype(np.float32) / 255
         tongue = float(coefficients[_TONGUE_OUT])
-        overlay(mouth, *face.mouth.draw(points, tongue, face.image.shape[1::-1]), turned, step)
+        place, inside, opening = face.mouth.draw(points, tongue, face.image.shape[1::-1])
+        inside = relit(inside, dub.light[shown].mean((0, 1), keepdims=True))
+        overlay(mouth, place, inside, opening, turned, step)
         if self._touch is not None:
             self._touch.apply(mouth, face, Moment(points, tongue, expression, turned))
         part = frame[box.slices]
