@@ -16,6 +16,7 @@ from visavis.render.patch import EYE, MOUTH  # noqa: E402
 from visavis.render.refiner import CHANNELS  # noqa: E402
 from visavis.train import renderer_data as material  # noqa: E402
 from visavis.train.renderer_nets import PatchJudge, RefinerNet  # noqa: E402
+from visavis.train.renderer_rows import split_of  # noqa: E402
 from visavis.train.tasks import renderer as task  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own future
@@ -74,9 +75,9 @@ def test_heads_turned_differently_are_no_pair(shots):
 
 
 def test_persons_for_tests_are_left_out():
-    assert material.split_of("31010", is_real=False) == "test"
-    assert material.split_of("31015", is_real=False) == "validation"
-    assert material.split_of("hdtf/WDA_AndyKim_000", is_real=True) == "test"
+    assert split_of("31010", is_real=False) == "test"
+    assert split_of("31015", is_real=False) == "validation"
+    assert split_of("hdtf/WDA_AndyKim_000", is_real=True) == "test"
 
 
 @pytest.mark.parametrize(("kind", "fine"), [("mouth", 0), ("eye", 0), ("eye", 4)])

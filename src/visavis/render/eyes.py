@@ -22,7 +22,8 @@ from visavis.render.geometry import (
 )
 from visavis.types import FloatArray, ImageArray
 
-_LASH_WIDTH = 0.13  # of the iris radius
+_LASH_WIDTH = 0.09  # of the iris radius
+_LASH_STRENGTH = 0.5  # of the line drawn where lids meet; the skin brings its own lashes
 _LASH_MARGIN = 0.10  # of the iris radius: pixels at the lids that belong to lashes
 
 
@@ -78,7 +79,9 @@ class Eye:
         corners = subpixel(lid[3:-3])
         width = max(1, round(_LASH_WIDTH * self.radius))
         cv2.polylines(line, [corners], False, 255, width, cv2.LINE_AA, SHIFT)
-        alpha = cv2.GaussianBlur(line, (3, 3), 0).astype(np.float32) * (0.75 * strength / 255)
+        alpha = cv2.GaussianBlur(line, (3, 3), 0).astype(np.float32) * (
+            _LASH_STRENGTH * strength / 255
+        )
         total = alpha + cover * (1 - alpha)
         share = (alpha / np.maximum(total, 1e-3))[..., None]
         return (self.lashes * share + eyeball * (1 - share)).astype(np.uint8), total

@@ -21,7 +21,7 @@ from visavis.render.eyes import Eye, eye_painted_over, make_eye
 from visavis.render.geometry import Box, WarpMesh, grid, refine, smoothstep
 from visavis.render.head import Head, make_head
 from visavis.render.mouth import Mouth, make_mouth, parted_lips_painted_over
-from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig
+from visavis.render.rig import IntArray, PortraitRig, express, fit_portrait, load_rig
 from visavis.render.sampling import Plane, make_plane, sample
 from visavis.render.topology import (
     LEFT_EYE_LOWER,
@@ -33,6 +33,9 @@ from visavis.render.topology import (
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
 _RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in face heights, follow
+_LIDS = (*RIGHT_EYE_UPPER[1:-1], *LEFT_EYE_UPPER[1:-1])
+_CREASES = (247, 30, 29, 27, 28, 56, 190, 414, 286, 258, 257, 259, 260, 467)  # above each of them
+_LASH_REACH = 0.35  # of the way from lid to crease: skin that is not stretched
 _SPARSE = 4  # map nodes skipped when looking for where an overlay lies
 _MAP_ROWS = 150  # rows of the warp map over the face
 _TONGUE_OUT = ARKIT_NAMES.index("tongueOut")
@@ -44,7 +47,8 @@ _MOOD = ("mouthSmile", "mouthDimple", "mouthFrown", "cheekSquint", "eyeSquint", 
 class Skin:
     """The landmark mesh of one picture with rings around it, and how far these go with the face.
 
-    ``follow`` (k,) is the share for each ring vertex, those after the 478 landmarks.
+    ``follow`` (k,) is the share for each ring vertex, those after the 478 landmarks. After them
+    come those just above the upper lids, which go with them, so that lashes are not drawn out.
     """
 
     mesh: WarpMesh
@@ -55,8 +59,9 @@ class Skin:
         source = self.mesh.source
         moved = points - source[: len(points)]
         oval = np.tile(moved[list(OVAL)], (len(_RINGS), 1))
-        rings = source[len(points) :] + oval * self.follow[:, None]
-        return self.mesh.backward(np.concatenate([points, rings]).astype(np.float32))
+        lashes = moved[list(_LIDS)]
+        rest = source[len(points) :] + np.concatenate([oval * self.follow[:, None], lashes])
+        return self.mesh.backward(np.concatenate([points, rest]).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,22 @@ def skin_only(image: ImageArray, points: FloatArray) -> ImageArray:
     return image
 
 
+def _with_lashes(triangles: IntArray, first: int) -> IntArray:
+    """Return ``triangles`` (m, 3) with a row of vertices, numbered from ``first``, set in above
+    the upper lids: between a lid and its crease lies the skin with the lashes, then the rest.
+    """
+    above = {lid: first + k for k, lid in enumerate(_LIDS)}
+    rest = [
+        [above.get(v, v) for v in t] if set(t) & set(_CREASES) else t for t in triangles.tolist()
+    ]
+    band = []
+    for row in (RIGHT_EYE_UPPER, LEFT_EYE_UPPER):
+        for a, b in zip(row[:-1], row[1:], strict=True):
+            quad = (a, b, above.get(b, b), above.get(a, a))
+            band += [t for t in (quad[:3], (quad[0], *quad[2:])) if len(set(t)) == 3]
+    return np.array(rest + band, triangles.dtype)
+
+
 def make_skin(points: FloatArray, size: tuple[int, int]) -> Skin:
     """Return the landmark mesh of ``points`` (478, 2+) in a picture of ``size`` (w, h), with rings
     of skin around it that follow the face less and less.
@@ -237,11 +258,14 @@ def make_skin(points: FloatArray, size: tuple[int, int]) -> Skin:
     ]
     q = np.concatenate(quads)
     holes = [rig.eye_triangles, rig.mouth_triangles]
-    skin = [q[:, [0, 1, 2]], q[:, [0, 2, 3]], rig.triangles]  # lies over eyes and mouth
+    face = _with_lashes(rig.triangles, len(source))
+    skin = [q[:, [0, 1, 2]], q[:, [0, 2, 3]], face]  # lies over eyes and mouth
     triangles = np.concatenate(holes + skin)
+    lids, creases = points[list(_LIDS), :2], points[list(_CREASES), :2]
+    source = np.concatenate([source, lids + _LASH_REACH * (creases - lids)]).astype(np.float32)
     box = Box.around(source, 0, size)
     follow = np.repeat([follow for _, follow in _RINGS], n).astype(np.float32)
-    ring = source[len(points) :]
+    ring = source[len(points) : len(points) + len(follow)]
     to_edge = np.minimum(ring, np.array(size) - ring).min(1) / height
     follow *= smoothstep(to_edge, 0.0, 0.08)  # nothing beyond the picture may be pulled into it
     step = 1 + 2 * max(0, math.ceil((height / _MAP_ROWS - 1) / 2))  # odd: refine() is exact

@@ -8,7 +8,7 @@ renderer's own code (render/patch.py), and writes flat arrays, one folder per ki
 - ``warp`` (n, h, w, 3), ``target`` (n, h, w, 3), ``cover`` (n, h, w) uint8, ``shift``
   (n, h, w, 2) int8 in quarter mm;
 - ``rest`` (s, h, w, 3) the pictures that were warped, and ``index.json``: each row's picture,
-  group, split and how much lips or lids have moved;
+  group and how much of it has moved;
 - mouths: ``memory`` (s, 2, h, w, 4) two other pictures of the same mouth, the most open, with what
   of them is not skin; rows say how far the jaw has gone since (``jaw``, px, for both).
 """
@@ -30,14 +30,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.data.people import TEST_PERSONS
 from visavis.media.image import read_image
-from visavis.render.mesh_warp import Moment, make_skin
+from visavis.render.mesh_warp import Moment, Skin, make_skin
 from visavis.render.patch import Sketch, View, density_of, make_sketch
 from visavis.render.refiner import opening
 from visavis.render.rig import express, fit_portrait, load_rig
 from visavis.render.topology import JAW
 from visavis.train.face_data import label
+from visavis.train.renderer_rows import split_of
 from visavis.train.teacher import FaceTeacher
 from visavis.types import FloatArray, ImageArray
 
@@ -54,6 +54,8 @@ MOST_MISFIT_MM = 1.6
 """Mean distance of the rigid points of two pictures laid over each other."""
 LEAST_SHARE = 0.38
 """Of the density of the patches; smaller faces have nothing to teach."""
+MEMORIES, LEAST_MEMORY_MM = 3, 2.0
+"""Most pictures of one mouth that are remembered, and how far it must be open in them."""
 STRIDE, MOST_FRAMES = 2, 90
 SOURCES, TARGETS = 5, 44
 """Of a clip: pictures that are animated, and what each is animated to."""
@@ -149,7 +151,11 @@ def _cropped(image: ImageArray, points: FloatArray) -> Shot:
     )
 
 
-def laid_over(shot: Shot, onto: FloatArray) -> tuple[NDArray[np.float64], FloatArray] | None:
+Laid = tuple[NDArray[np.float64], FloatArray]
+"""A map (2, 3) from one picture into another, and the first one's points (478, 2) there."""
+
+
+def laid_over(shot: Shot, onto: FloatArray) -> Laid | None:
     """Return the affine map (2, 3) that lays ``shot`` over landmarks ``onto`` (478, 3), and its
     points there (478, 2); None if the heads are turned too differently.
     """
@@ -174,75 +180,104 @@ class Rows:
     arrays: dict[str, dict[str, list[Any]]]
     index: dict[str, list[dict[str, Any]]]
 
+    def append(self, kind: str, arrays: dict[str, Any], facts: dict[str, Any] | None) -> None:
+        """Add ``arrays`` of one row, and its ``facts`` if it is one to learn from."""
+        for name, value in arrays.items():
+            self.arrays[kind].setdefault(name, []).append(value)
+        if facts is not None:
+            self.index[kind].append(facts)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Picture ``number`` of ``group``, ready to be animated: ``laid`` are all pictures laid over
+    it, ``memories`` the numbers of those with the mouth most open.
+    """
+
+    group: Group
+    number: int
+    sketch: Sketch
+    skin: Skin
+    laid: dict[int, Laid | None]
+    memories: list[int]
+
 
 def group_rows(group: Group, density: float) -> Rows:
     """Return all patches of ``group``."""
-    rows = Rows({k: {} for k in ("mouth", "eye")}, {"mouth": [], "eye": []})
-    count = {"mouth": 0, "eye": 0}
+    rows = Rows({"mouth": {}, "eye": {}}, {"mouth": [], "eye": []})
     for i in sorted({i for i, _ in group.pairs}):
-        _source_rows(group, i, density, rows, count)
+        source = make_source(group, i, density)
+        made = [_add(source, j, rows) for s, j in group.pairs if s == i]
+        if any(made):
+            _remember(source, rows)
     return rows
 
 
-def _source_rows(group: Group, i: int, density: float, rows: Rows, count: dict[str, int]) -> None:
-    """Add what picture ``i`` of ``group`` gives as the animated one."""
-    # everything at the scale of the patches, as if the picture had come so
-    factor = density / density_of(group.shots[i].points)
-    source = scaled(group.shots[i], factor)
-    rig = fit_portrait(load_rig(), source.points)
+def make_source(group: Group, number: int, density: float) -> Source:
+    """Return picture ``number`` of ``group`` at the scale of the patches, as if it had come so."""
+    shot = scaled(group.shots[number], density / density_of(group.shots[number].points))
+    rig = fit_portrait(load_rig(), shot.points)
     rest = rig.pose.project(express(rig, np.zeros(52, np.float32)))[:, :2]
-    sketch = make_sketch(source.image, source.points, rest, density)
-    mesh = make_skin(source.points, source.image.shape[1::-1])
-    laid = {j: laid_over(shot, source.points) for j, shot in enumerate(group.shots)}
-    order = sorted((j for j in laid if laid[j]), key=lambda j: -group.shots[j].mouth_gap)
-    memories = [j for j in order[:3] if group.shots[j].mouth_gap > 2.0]
-    made = False
-    for j in (j for s, j in group.pairs if s == i):
-        found = laid[j]
-        if found is None:
-            continue
-        moment = Moment(found[1], 0.0, mesh.field(found[1]), np.zeros((1, 1, 2), np.float32))
-        truth = [patch_of(group.shots[j].image, found[0], v) for v in sketch.views]
-        if _is_blurred(truth[0], sketch.rest[0]):
-            continue
-        made = True
-        jaws = [_jaw(found[1], laid[m], sketch.views[0]) for m in memories if m != j][:2]
-        for k, (drawn, view) in enumerate(
-            zip(sketch.draw(mesh, moment), sketch.views, strict=True)
-        ):
-            kind = view.kind.name
-            arrays = rows.arrays[kind]
-            fields = {
-                "warp": drawn.picture, "target": truth[k],
-                "cover": np.round(drawn.cover * 255).astype(np.uint8),
-                "shift": np.clip(np.round(drawn.shift * 4), -127, 127).astype(np.int8),
-            }  # fmt: skip
-            for name, value in fields.items():
-                arrays.setdefault(name, []).append(value)
-            row = {"group": group.name, "real": group.is_real, "rest": count[kind] + max(0, k - 1),
-                   "mouth": round(group.shots[j].mouth_gap, 2),
-                   "eye": round(group.shots[j].eye_gap, 2),
-                   "moved": round(float(np.abs(drawn.shift).mean()), 3)}  # fmt: skip
-            if k == 0:
-                row["memory"] = [n for n, m in enumerate(m for m in memories) if m != j][:2]
-                row["jaw"] = jaws
-            rows.index[kind].append(row)
-    if made:
-        _remember(group, sketch, [(m, laid[m]) for m in memories], rows)
-        count["mouth"] += 1
-        count["eye"] += 2
+    laid = {j: laid_over(other, shot.points) for j, other in enumerate(group.shots)}
+    gaps = {j: group.shots[j].mouth_gap for j, found in laid.items() if found}
+    order = sorted(gaps, key=lambda j: -gaps[j])[:MEMORIES]
+    return Source(
+        group, number, make_sketch(shot.image, shot.points, rest, density),
+        make_skin(shot.points, shot.image.shape[1::-1]), laid,
+        [j for j in order if gaps[j] > LEAST_MEMORY_MM],
+    )  # fmt: skip
 
 
-def _remember(group: Group, sketch: Sketch, memories: list[Any], rows: Rows) -> None:
+def _add(source: Source, j: int, rows: Rows) -> bool:
+    """Add the patches of ``source`` animated to picture ``j``, if the truth is to be seen there."""
+    sketch, target, found = source.sketch, source.group.shots[j], source.laid[j]
+    if found is None:
+        return False
+    truth = [patch_of(target.image, found[0], view) for view in sketch.views]
+    if _is_blurred(truth[0], sketch.rest[0]):
+        return False
+    moment = Moment(found[1], 0.0, source.skin.field(found[1]), np.zeros((1, 1, 2), np.float32))
+    for k, drawn in enumerate(sketch.draw(source.skin, moment)):
+        kind = sketch.views[k].kind.name
+        arrays = {
+            "warp": drawn.picture, "target": truth[k],
+            "cover": np.round(drawn.cover * 255).astype(np.uint8),
+            "shift": np.clip(np.round(drawn.shift * 4), -127, 127).astype(np.int8),
+        }  # fmt: skip
+        facts = _facts(source, j) | {
+            "rest": len(rows.arrays[kind].get("rest", [])) + max(0, k - 1),
+            "moved": round(float(np.abs(drawn.shift).mean()), 3),
+        }
+        rows.append(kind, arrays, facts)
+    return True
+
+
+def _facts(source: Source, j: int) -> dict[str, Any]:
+    """Return what is to be known of the row of ``source`` and picture ``j``."""
+    group, view = source.group, source.sketch.views[0]
+    then = [source.laid[m] for m in source.memories]
+    others = [n for n, m in enumerate(source.memories) if m != j][:2]
+    return {
+        "group": group.name, "real": group.is_real,
+        "eye": round(group.shots[j].eye_gap, 2),
+        "from_eye": round(group.shots[source.number].eye_gap, 2),
+        "memory": others,
+        "jaw": [_jaw(then[n], source.laid[j], view) for n in others],
+    }  # fmt: skip
+
+
+def _remember(source: Source, rows: Rows) -> None:
     """Add the animated picture's own patches and its memories."""
-    for view, rest in zip(sketch.views, sketch.rest, strict=True):
-        rows.arrays[view.kind.name].setdefault("rest", []).append(rest)
+    sketch = source.sketch
     w, h = sketch.views[0].size
-    stack = np.zeros((3, h, w, 4), np.uint8)
-    for n, (m, found) in enumerate(memories):
-        stack[n, ..., :3] = patch_of(group.shots[m].image, found[0], sketch.views[0])
-        stack[n, ..., 3] = opening(sketch.views[0].into(found[1]), (w, h))
-    rows.arrays["mouth"].setdefault("memory", []).append(stack)
+    memory = np.zeros((MEMORIES, h, w, 4), np.uint8)
+    for n, m in enumerate(source.memories):
+        onto, points = source.laid[m] or (np.eye(2, 3), np.zeros((478, 2), np.float32))
+        memory[n, ..., :3] = patch_of(source.group.shots[m].image, onto, sketch.views[0])
+        memory[n, ..., 3] = opening(sketch.views[0].into(points), (w, h))
+    rows.append("mouth", {"memory": memory}, None)
+    for view, rest in zip(sketch.views, sketch.rest, strict=True):
+        rows.append(view.kind.name, {"rest": rest}, None)
 
 
 def scaled(shot: Shot, factor: float) -> Shot:
@@ -267,10 +302,10 @@ def patch_of(image: ImageArray, onto: NDArray[np.float64], view: View) -> ImageA
     return cv2.warpAffine(image, back[:2], view.size, flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _jaw(points: FloatArray, memory: Any, view: View) -> list[float]:
-    """Return how far (x, y) px the jaw has gone from the memory to ``points``, in the patch."""
-    now, then = (view.into(p[list(JAW)]).mean(0) for p in (points, memory[1]))
-    return [round(float(v), 2) for v in now - then]
+def _jaw(then: Laid | None, now: Laid | None, view: View) -> list[float]:
+    """Return how far (x, y) px the jaw has gone from ``then`` to ``now``, in the patch."""
+    ends = [view.into(found[1][list(JAW)]).mean(0) for found in (then, now) if found]
+    return [round(float(v), 2) for v in ends[-1] - ends[0]]
 
 
 def _is_blurred(truth: ImageArray, rest: ImageArray) -> bool:
@@ -280,15 +315,6 @@ def _is_blurred(truth: ImageArray, rest: ImageArray) -> bool:
         for p in (truth, rest)
     ]
     return bool(detail[0] < 0.55 * detail[1])
-
-
-def split_of(name: str, is_real: bool) -> str:
-    """Return "train", "validation" or "test" for a person."""
-    if not is_real:
-        return {0: "test", 5: "validation"}.get(int(name) % 10, "train")
-    if any(name.startswith(p) for p in TEST_PERSONS):
-        return "test"
-    return "validation" if name.startswith(("voxceleb/00086", "mead-emotion/M")) else "train"
 
 
 def thinned(group: Group, most: int) -> Group:

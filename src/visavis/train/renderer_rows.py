@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visavis.data.people import TEST_PERSONS
 from visavis.render.refiner import SHIFT_MM, colours, remembered
-from visavis.train.renderer_data import split_of
+
+OPEN_EYE_MM = 5.5
+"""Opening of the eyes of a picture that can be animated with the eyes open."""
 
 
 class Patches:
@@ -43,6 +46,8 @@ class Patches:
         """
         real = np.array([row["real"] for row in self.rows])
         share = np.clip([row["moved"] for row in self.rows], 0.1, 2.0)
+        if self.part == "eye":  # what an eye looks like cannot be known from shut ones
+            share *= [row["from_eye"] > OPEN_EYE_MM for row in self.rows]
         chosen = [np.flatnonzero(kind) for kind in (real, ~real)]
         return [(rows, share[rows] / share[rows].sum()) for rows in chosen if len(rows)]
 
@@ -114,3 +119,12 @@ def _varied(
         inputs, target, cover = inputs[..., ::-1].copy(), target[..., ::-1].copy(), cover[..., ::-1]
         inputs[4] *= -1
     return inputs, target, np.ascontiguousarray(cover)
+
+
+def split_of(name: str, is_real: bool) -> str:
+    """Return "train", "validation" or "test" for a person."""
+    if not is_real:
+        return {0: "test", 5: "validation"}.get(int(name) % 10, "train")
+    if any(name.startswith(p) for p in TEST_PERSONS):
+        return "test"
+    return "validation" if name.startswith(("voxceleb/00086", "mead-emotion/M")) else "train"
