@@ -168,6 +168,7 @@ def test_doctor_finds_this_machine_able(tmp_path: Path) -> None:
     findings = {finding["subject"]: finding for finding in json.loads(run.stdout)}
     assert findings["models"]["is_ok"]
     assert "frames/s" in findings["speed"]["text"]
+    assert findings["cache"]["text"].startswith("off")
     assert left(tmp_path) == []
     assert "ok    encoders: " in visavis("doctor", folder=tmp_path).stdout
 
@@ -183,6 +184,7 @@ def test_bench_ends_in_a_line_of_json(tmp_path: Path) -> None:
     assert {"features", "motion", "render", "encode"} <= set(figures["stages_ms"])
     assert (figures["size"], figures["quality"], figures["frames"]) == (128, "draft", 50)
     assert figures["prepare_ms"] > 0
+    assert figures["remembered_ms"] < figures["open_portrait_ms"] + figures["prepare_ms"]
     assert figures["cpu_threads"] >= 1
     odd = visavis("bench", "--size", "129", folder=tmp_path)
     assert odd.returncode == 1

@@ -17,6 +17,7 @@ from visavis.api import DEMO_PORTRAIT, load, open_portrait
 from visavis.errors import ModelError, VisavisError
 from visavis.hub import asset, manifest
 from visavis.machine import cpu_name, cpu_threads
+from visavis.media.cache import VARIABLE, cache_folder, entries, kept_in
 from visavis.timing import Stopwatch
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio
 
@@ -57,6 +58,7 @@ def examine() -> list[Finding]:
         _encoders(),
         _models(),
         *(_writable(name, Path(place)) for name, place in _places().items()),
+        _remembered(),
         *(_extra(name, parts) for name, parts in EXTRAS.items()),
         _speed(),
     ]
@@ -116,6 +118,16 @@ def _writable(name: str, place: Path) -> Finding:
     return Finding(name, f"{place.resolve()} {'is' if is_ok else 'is not'} writable", is_ok)
 
 
+def _remembered() -> Finding:
+    """Tell where portraits are remembered, and how much of them."""
+    folder = cache_folder()
+    if folder is None:
+        return Finding("cache", "off: portraits are worked out anew each time")
+    sizes = [path.stat().st_size for path in entries(folder)]
+    text = f"{folder}: {len(sizes)} entries, {sum(sizes) / 2**20:.0f} MB"
+    return Finding("cache", f"{text}; {VARIABLE} names another folder, or off")
+
+
 def _extra(name: str, parts: tuple[str, ...]) -> Finding:
     """Tell whether the packages of an extra are there; they are optional."""
     missing = [part for part in parts if importlib.util.find_spec(part) is None]
@@ -127,7 +139,8 @@ def _speed() -> Finding:
     """Animate three seconds of noise at 512x512; the best second tells what the machine can do."""
     try:
         animator = load()
-        state = animator.start(animator.prepare(open_portrait(DEMO_PORTRAIT), (512, 512)))
+        with kept_in("off"):
+            state = animator.start(animator.prepare(open_portrait(DEMO_PORTRAIT), (512, 512)))
         noise = np.random.default_rng(0).standard_normal((3, SAMPLE_RATE)).astype(np.float32) * 0.1
         rates = []
         for second in noise:

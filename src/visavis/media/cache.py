@@ -20,8 +20,8 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,18 @@ def cache_folder() -> Path | None:
     with suppress(RuntimeError):  # no home
         return _platform_folder() / "visavis"
     return None
+
+
+@contextmanager
+def kept_in(folder: str) -> Iterator[None]:
+    """Keep entries in ``folder``, or say ``off``, for as long as the block runs: measurements."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = folder
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+        os.environ |= {} if before is None else {VARIABLE: before}
 
 
 def entries(folder: Path) -> list[Path]:
