@@ -19,10 +19,11 @@ from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError
-from visavis.faces.film import FilmPortrait, framed, read_film
+from visavis.faces.film import FilmPortrait, framed
 from visavis.faces.framing import Region, cut, fitted, head_and_shoulders
 from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
+from visavis.faces.watch import read_film
 from visavis.hub import ASSETS
 from visavis.media.image import read_image, write_image
 from visavis.media.kinds import is_video

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 from filmed import LENGTH, SIDE, nodding, write_clip
 from visavis.errors import InputError, NoFaceFound, UnreadableMedia
-from visavis.faces import film
-from visavis.faces.film import FilmPortrait, framed, read_film, smoothed
+from visavis.faces import watch
+from visavis.faces.film import FilmPortrait, framed
 from visavis.faces.framing import Region
 from visavis.faces.measure import mouth_opening
+from visavis.faces.watch import read_film, smoothed
 from visavis.types import ImageArray, Portrait
 
 Write = Callable[..., Path]
@@ -66,13 +68,13 @@ def test_the_portrait_is_a_picture_with_closed_lips(clip: FilmPortrait) -> None:
     ],
 )
 def test_a_clip_that_is_over(clip: FilmPortrait, loop: str, shown: list[int]) -> None:
-    moving = film.replace(clip.film, loop=loop)
+    moving = replace(clip.film, loop=loop)
     assert [moving.at(n, 25) for n in (0, 1, 22, 23, 24, 45, 46, 47)] == shown
 
 
 def test_other_frame_rates_are_shown_in_their_own_time(clip: FilmPortrait) -> None:
     assert [clip.film.at(n, 50) for n in (0, 2, 4, 20)] == [0, 1, 2, 10]
-    slow = film.replace(clip.film, rate=Fraction(30_000, 1001))
+    slow = replace(clip.film, rate=Fraction(30_000, 1001))
     assert slow.at(10, 25) == 12
 
 
@@ -149,12 +151,12 @@ def test_long_clips_are_cut(
     pictures: list[ImageArray], write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(pictures)
-    monkeypatch.setattr(film, "LONGEST_S", 0.6)
+    monkeypatch.setattr(watch, "LONGEST_S", 0.6)
     found = read_film(path)
     assert len(found.film) == 15
     assert any("cut after 0.6 s" in w for w in found.warnings)
-    monkeypatch.setattr(film, "LONGEST_S", 60.0)
-    monkeypatch.setattr(film, "MOST_BYTES", 20 * clip_bytes(found) // 15)
+    monkeypatch.setattr(watch, "LONGEST_S", 60.0)
+    monkeypatch.setattr(watch, "MOST_BYTES", 20 * clip_bytes(found) // 15)
     assert 17 <= len(read_film(path).film) <= 22
 
 
@@ -177,7 +179,7 @@ def test_no_more_is_read_than_is_needed(
     pictures: list[ImageArray], write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(pictures)
-    monkeypatch.setattr(film, "LEAST_S", 0.4)
+    monkeypatch.setattr(watch, "LEAST_S", 0.4)
     short = read_film(path, needed_s=0.5)
     assert len(short.film) == 13
     assert not short.warnings

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from filmed import JAW, LENGTH, SIDE, nodding, write_clip
-from visavis.faces.film import FilmPortrait, _packed, framed, read_film
+from visavis.faces.film import FilmPortrait, framed, packed
 from visavis.faces.framing import Region
 from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.faces.measure import head_rotation, mouth_opening
 from visavis.faces.topology import LEFT_EYE, RIGHT_EYE
+from visavis.faces.watch import read_film
 from visavis.render.base import shown
 from visavis.render.clip_pose import _drift
 from visavis.render.dub import Dub, DubRenderer
@@ -100,7 +101,7 @@ def test_a_mouth_at_rest_leaves_a_closed_mouth_much_as_it_is(
 
 def test_light_follows_the_clip(renderer: DubRenderer, clip: FilmPortrait) -> None:
     film = clip.film
-    darker = tuple(_packed(film.picture(n) // (2 if n > 11 else 1)) for n in range(len(film)))
+    darker = tuple(packed(film.picture(n) // (2 if n > 11 else 1)) for n in range(len(film)))
     dim = renderer.prepare(replace(clip, film=replace(film, pictures=darker)), (SIDE, SIDE))
     for index in (2, 21):
         image = drawn(renderer, dim, index, 0.0)

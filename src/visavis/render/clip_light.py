@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.faces.film import Film, smoothed
+from visavis.faces.film import Film
 from visavis.faces.topology import LIPS_OUTER, OVAL
+from visavis.faces.watch import smoothed
 from visavis.render.geometry import Box, WarpMesh, fill_outside, grid, polygon_mask, smoothstep
 from visavis.render.mesh_warp import Face
 from visavis.render.mouth import parted_lips_painted_over
