@@ -6,6 +6,7 @@ Positions are pixels (x right, y down). A *field* is a displacement in pixels on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -83,13 +84,20 @@ def polygon_mask(box: Box, polygon: FloatArray) -> NDArray[np.uint8]:
 
 def smooth_curve(points: FloatArray, per_segment: int = 4) -> FloatArray:
     """Return a Catmull-Rom curve through ``points`` (k, 2) with ``per_segment`` points each."""
+    return (_curve_weights(len(points), per_segment) @ points).astype(np.float32)
+
+
+@cache
+def _curve_weights(count: int, per_segment: int) -> FloatArray:
+    """Return how much each of ``count`` points weighs in each point of a curve (n, count)."""
+    points = np.eye(count, dtype=np.float32)
     p = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = (np.arange(per_segment, dtype=np.float32) / per_segment)[:, None]
     basis = 0.5 * np.concatenate(
         [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1
     )
-    windows = np.stack([p[i : len(p) - 3 + i] for i in range(4)], 1)  # (k-1, 4, 2)
-    curve = np.einsum("sb,kbd->ksd", basis, windows).reshape(-1, 2)
+    windows = np.stack([p[i : len(p) - 3 + i] for i in range(4)], 1)  # (count - 1, 4, count)
+    curve = np.einsum("sb,kbd->ksd", basis, windows).reshape(-1, count)
     return np.concatenate([curve, points[-1:]]).astype(np.float32)
 
 
