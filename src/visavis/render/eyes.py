@@ -22,8 +22,8 @@ from visavis.render.geometry import (
 )
 from visavis.types import FloatArray, ImageArray
 
-_LASH_WIDTH = 0.09  # of the iris radius
-_LASH_STRENGTH = 0.5  # of the line drawn where lids meet; the skin brings its own lashes
+_LASH_WIDTH = 0.10  # of the iris radius
+_LASH_STRENGTH = 0.6  # of the line drawn where lids meet; the skin brings its own lashes
 _LASH_MARGIN = 0.10  # of the iris radius: pixels at the lids that belong to lashes
 
 

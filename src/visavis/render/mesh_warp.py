@@ -34,7 +34,9 @@ from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
 _RINGS = ((0.10, 0.80), (0.24, 0.42), (0.42, 0.12), (0.60, 0.0))  # reach in face heights, follow
 _LIDS = (*RIGHT_EYE_UPPER[1:-1], *LEFT_EYE_UPPER[1:-1])
+_LOWER_LIDS = (*RIGHT_EYE_LOWER[1:-1], *LEFT_EYE_LOWER[1:-1])
 _CREASES = (247, 30, 29, 27, 28, 56, 190, 414, 286, 258, 257, 259, 260, 467)  # above each of them
+_LID_NODES = 1.7  # nodes of the field between shut lids
 _LASH_REACH = 0.35  # of the way from lid to crease: skin that is not stretched
 _SPARSE = 4  # map nodes skipped when looking for where an overlay lies
 _MAP_ROWS = 150  # rows of the warp map over the face
@@ -57,6 +59,7 @@ class Skin:
     def field(self, points: FloatArray) -> FloatArray:
         """Return the backward field (r, c, 2) px of moved landmarks ``points`` (478, 2)."""
         source = self.mesh.source
+        points = _hardly_shut(points, _LID_NODES * self.mesh.step)
         moved = points - source[: len(points)]
         oval = np.tile(moved[list(OVAL)], (len(_RINGS), 1))
         lashes = moved[list(_LIDS)]
@@ -220,6 +223,21 @@ def skin_only(image: ImageArray, points: FloatArray) -> ImageArray:
     for lids in (RIGHT_LIDS, LEFT_LIDS):
         image = eye_painted_over(image, points, *lids)
     return image
+
+
+def _hardly_shut(points: FloatArray, least: float) -> FloatArray:
+    """Return ``points`` (478, 2) with lids at least ``least`` px apart, so that the nodes of the
+    field between them are not divided at random; the line of lashes is drawn there.
+    """
+    upper, lower, creases = (points[list(chain)] for chain in (_LIDS, _LOWER_LIDS, _CREASES))
+    down = lower - creases
+    down /= np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-3)
+    apart = ((lower - upper) * down).sum(1, keepdims=True)
+    push = 0.5 * np.clip(least - apart, 0, None) * down
+    points = points.copy()
+    points[list(_LIDS)] -= push
+    points[list(_LOWER_LIDS)] += push
+    return points
 
 
 def _with_lashes(triangles: IntArray, first: int) -> IntArray:
