@@ -26,8 +26,6 @@ DOWN_CM = 2.0
 """The crop's middle lies this far below the middle of the face."""
 EDGE_CM = 0.3
 """Radius of the guided filter: how far an edge may be moved."""
-RIM_CM = 0.5
-"""Along the picture's edge, where the network sees blackness beyond, mattes are those so far in."""
 FAINT = 0.04
 """Mattes below this are taken for 0, and above one less this for 1."""
 STRIP_PX = 256
@@ -48,16 +46,7 @@ def mattes(image: ImageArray, points: FloatArray) -> tuple[FloatArray, FloatArra
     rough = _rough(np.asarray(small, np.uint8), crop)
     fine = guided(image, rough, EDGE_CM * crop.side / SIDE_CM)
     fine = np.clip((fine - FAINT) / (1 - 2 * FAINT), 0, 1)
-    fine = _edge_from_within(fine, round(RIM_CM * crop.side / SIDE_CM / shrink))
     return fine[..., 0], np.minimum(fine[..., 0], fine[..., 1])
-
-
-def _edge_from_within(values: FloatArray, rim: int) -> FloatArray:
-    """Return values (h, w, k) with those of the outer ``rim`` pixels taken from farther in."""
-    if rim < 1 or min(values.shape[:2]) <= 4 * rim:
-        return values
-    inner = values[rim:-rim, rim:-rim]
-    return np.pad(inner, ((rim, rim), (rim, rim), (0, 0)), "edge")
 
 
 def _rough(image: ImageArray, crop: Crop) -> FloatArray:

@@ -28,7 +28,7 @@ _BUSY = 5.0, 15.0  # smooth backgrounds, which are sure to be made up well (leve
 _CORE = 0.01  # of the face height: how far inside the matte all is person
 _SEEN = 0.35  # of the face height: how far into the person the background may be uncovered
 _SURE, _NONE = 0.95, 0.05  # mattes of nothing but person, of nothing but background
-_CRISP = 0.2, 0.85  # mattes between which a cut-out fades
+_CRISP = 0.2, 0.85  # mattes between which the person begins
 _PIECE = 0.2  # share from which a pixel holds a cut-out together
 _SHARE_SEEN = 0.2  # share of the head in a pixel from which it is there
 _NOISE = 5.0  # levels by which colours of one thing differ
@@ -38,6 +38,8 @@ _MARGIN = 0.2  # of the longer side: how far the person is continued beyond the 
 _SPARE = 0.02  # the same if the picture shows the whole head
 _RAYS = 144  # directions in which the head's outline is known
 _BULGE, _BULGE_TURN = 0.35, (12.0, 85.0)  # of a head cut off, degrees from where its outline ends
+_FADE = 0.06  # of the face height: how far beyond the picture leaks of the matte fade
+_MOSTLY = 0.75  # share of the person in pixels that hair beyond the picture is made of
 _OUTLINE = 0.02  # of the face height: softness of an outline beyond the picture
 
 
@@ -98,7 +100,7 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     sure = (matte > _SURE) & (inside > _CORE)
     person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
     share, trust = _by_colour(image, plate, person, texture.wide)
-    given = smoothstep(matte, *_CRISP) if is_cutout else matte
+    given = smoothstep(matte, *_CRISP)
     alpha = np.where(known, 0, np.where(sure, 1, given + (share - given) * trust))
     alpha = _in_one_piece(alpha) if is_cutout else np.maximum(alpha, _least(image, plate))
     alpha = (np.ceil(alpha * 255 - 1e-3) / 255).astype(np.float32)
@@ -177,14 +179,14 @@ def _extended(canvas: ImageArray, outline: FloatArray, oval: FloatArray, margin:
     """
     within = np.zeros(outline.shape, bool)
     within[margin:-margin, margin:-margin] = True
-    known, wanted = within & (outline > _SURE), ~within & (outline > 0)
+    known, wanted = within & (outline > _MOSTLY), ~within & (outline > 0)
     face = np.zeros(outline.shape, np.uint8)
     cv2.fillPoly(face, [np.round(oval + margin).astype(np.int32)], 1)
     known &= face == 0
     everywhere = np.full(outline.shape, 255, np.float32)
     made = make_plate(canvas, known, wanted, Texture(everywhere, everywhere))
-    made[within] = canvas[within]
-    return made
+    share = np.where(within, 0, smoothstep(outline, 0.5, _SURE)).astype(np.float32)
+    return over(made, canvas, share)
 
 
 def _continued(
@@ -192,7 +194,7 @@ def _continued(
 ) -> FloatArray:
     """Return ``alpha`` (h, w) with a ``margin`` all round, in which the head's outline goes on."""
     h, w = alpha.shape
-    radius = _outline(alpha, centre)
+    radius = _outline(alpha, centre, _FADE * face_height)
     coarse = max(1, margin // 32)
     nodes = grid(Box(-margin, -margin, w + 2 * margin, h + 2 * margin), coarse) - centre
     distance, angle = cv2.cartToPolar(
@@ -202,16 +204,25 @@ def _continued(
     soft = _OUTLINE * face_height
     covered = smoothstep(at.reshape(angle.shape) - distance, -soft, soft)
     canvas = refine(covered, coarse, (h + 2 * margin, w + 2 * margin))
+    canvas = np.maximum(canvas, _fading(alpha, margin, _FADE * face_height))
     canvas[margin : margin + h, margin : margin + w] = alpha
     return canvas
 
 
-def _outline(alpha: FloatArray, centre: FloatArray) -> FloatArray:
+def _fading(alpha: FloatArray, margin: int, width: float) -> FloatArray:
+    """Return ``alpha`` (h, w) with a ``margin`` in which it fades to 0 within ``width`` px."""
+    sides = ((margin, margin), (margin, margin))
+    beyond = np.pad(np.zeros(alpha.shape, np.uint8), sides, constant_values=1)
+    distance = cv2.distanceTransform(beyond, cv2.DIST_L2, 5)
+    return np.pad(alpha, sides, "edge") * smoothstep(distance, width, 0)
+
+
+def _outline(alpha: FloatArray, centre: FloatArray, near: float) -> FloatArray:
     """Return how far the person reaches from ``centre`` (2,) in ``_RAYS`` directions, clockwise.
 
     Where the picture cuts the person off, the outline runs from one end of the cut to the other, as
-    a head does: never inside the picture, and farther out the farther both ends are. The first
-    direction comes again at the end.
+    a head does: never inside the picture, and farther out the farther both ends are. What comes
+    ``near`` the edge, in px, and is seen at it is cut off. The first direction comes again last.
     """
     reach = np.arange(0, int(np.hypot(*alpha.shape)), 2, dtype=np.float32)
     turn = np.arange(_RAYS) * (2 * np.pi / _RAYS)
@@ -220,9 +231,10 @@ def _outline(alpha: FloatArray, centre: FloatArray) -> FloatArray:
     value = cv2.remap(
         alpha, along, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1
     )
-    border = reach[(value > -0.5).sum(1) - 1]
+    last = (value > -0.5).sum(1) - 1
+    border, there = reach[last], value[np.arange(_RAYS), last - 1]  # the last is half beyond
     radius = reach[len(reach) - 1 - (value > 0.5)[:, ::-1].argmax(1)]
-    is_cut = radius >= border - 4
+    is_cut = (radius >= border - near) & (there > _SHARE_SEEN)
     if is_cut.any():
         free = np.flatnonzero(~is_cut)
         index = np.arange(_RAYS)
