@@ -110,13 +110,16 @@ def fill_outside(image: FloatArray, weight: FloatArray) -> FloatArray:
         total = max(float(weight.sum()), 1e-6)
         mean = (image * weight[..., None]).sum((0, 1)) / total
         return np.broadcast_to(mean, image.shape).astype(np.float32).copy()
+    (h, w), channels = weight.shape, image.shape[2]
+    share = cv2.merge([weight] * channels).reshape(h, w, channels)
     small_weight = cv2.pyrDown(weight)
-    small = cv2.pyrDown(image * weight[..., None]).reshape(*small_weight.shape, -1)
-    small = small / np.maximum(small_weight, 1e-6)[..., None]
+    small = cv2.pyrDown(image * share).reshape(*small_weight.shape, channels)
+    small /= np.maximum(small_weight, 1e-6)[..., None]
     coarse = fill_outside(small, np.minimum(small_weight * 4, 1))
-    h, w = weight.shape
-    up = cv2.pyrUp(coarse, dstsize=(w, h)).reshape(h, w, -1)
-    return (image * weight[..., None] + up * (1 - weight[..., None])).astype(np.float32)
+    filled = cv2.pyrUp(coarse, dstsize=(w, h)).reshape(h, w, channels)
+    own = image - filled
+    own *= share
+    return np.asarray(filled + own, np.float32)
 
 
 def paint_over(
