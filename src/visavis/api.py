@@ -6,25 +6,24 @@ writes each frame as it comes: offline is live played fast, in bounded memory.
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
-from visavis.errors import InputError
+from visavis.errors import InputError, check_whole
 from visavis.faces.film import FilmPortrait, framed
 from visavis.faces.framing import Region, cut, fitted, head_and_shoulders
 from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
 from visavis.faces.watch import read_film
 from visavis.hub import ASSETS
+from visavis.media.given import Sound, paired, seconds_of, sound_file
 from visavis.media.image import read_image, write_image
 from visavis.media.kinds import is_video
 from visavis.media.place import refuse_sources, whole_file
@@ -44,7 +43,6 @@ from visavis.timing import Stopwatch
 from visavis.types import (
     MOTION_FPS,
     SAMPLE_RATE,
-    FloatArray,
     Frame,
     ImageArray,
     Motion,
@@ -62,7 +60,6 @@ PIECE = SAMPLE_RATE // 5
 """Samples handed to the animator at a time; any number gives the same frames."""
 
 Picture = str | Path | ImageArray | Portrait
-Sound = str | Path | tuple[FloatArray, int]
 
 
 @dataclass(frozen=True)
@@ -185,7 +182,7 @@ def _opened(
     is_clip = isinstance(picture, FilmPortrait) or (is_path and is_video(str(picture)))
     if is_clip and not is_photo(background):
         raise InputError("A clip keeps its own background. Leave the background at 'photo'.")
-    needed_s = _seconds(*shown) if is_clip else None
+    needed_s = seconds_of(*shown) if is_clip else None
     return open_portrait(picture, face, loop, redrive, needed_s)
 
 
@@ -215,8 +212,8 @@ def frames(  # noqa: PLR0913 - as animate
     prepared = animator.prepare(*_framed(opened, size, crop))
     play = _Play(animator, prepared, seed, as_timeline(controls))
     with (
-        _sound_file(audio) as sound,
-        _sound_file(other) as heard,
+        sound_file(audio) as sound,
+        sound_file(other) as heard,
         _scene(play, sound, heard) as scene,
     ):
         yield from scene.frames
@@ -295,7 +292,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     )
     opened = _opened(portrait, face, loop, redrive, background, (None if motion else audio, trim))
     prepared = animator.prepare(*_framed(opened, size, crop))
-    with _sound_file(audio) as sound, _sound_file(other) as heard, ExitStack() as stack:
+    with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         play = _Play(animator, prepared, seed, as_timeline(controls))
         scene = stack.enter_context(_scene(play, sound, heard, trim, motion))
@@ -360,27 +357,11 @@ def _scene(
             assert main is not None
             samples = main.duration_samples
             total = None if samples is None else frame_count(samples, fps)
-            pieces = _pieces(*(None if r is None else r.chunks(PIECE) for r in (own, heard)))
+            pieces = paired(*(None if r is None else r.chunks(PIECE) for r in (own, heard)))
             drawn = spoken(animator, prepared, pieces, play.seed, play.timeline)
             yield _Scene(drawn, total, fps, main.warnings)
     else:
         raise InputError("There is no sound to speak. Give a recording, or a motion file.")
-
-
-def _pieces(
-    own: Iterator[FloatArray] | None, heard: Iterator[FloatArray] | None
-) -> Iterator[tuple[FloatArray, FloatArray | None]]:
-    """Yield pieces of one's own sound and of the other's, equally long.
-
-    One's own decides how long; without it there is silence for as long as the other speaks.
-    """
-    if own is None:
-        yield from ((np.zeros_like(piece), piece) for piece in heard or ())
-        return
-    for piece in own:
-        other = None if heard is None else next(heard, piece[:0])[: len(piece)]
-        missing = 0 if other is None else len(piece) - len(other)
-        yield piece, None if other is None else np.pad(other, (0, missing))
 
 
 def _written(
@@ -416,52 +397,11 @@ def _framed(
     return cut(portrait, region) if film is None else framed(film, region, shape), shape
 
 
-def _seconds(sound: Sound | None, trim: Trim | None) -> float | None:
-    """Return how long ``sound`` is by its own word; None: that is not known."""
-    if not isinstance(sound, (str, Path)):
-        return None
-    with open_audio(sound, trim) as reader:
-        samples = reader.duration_samples
-    return None if samples is None else samples / SAMPLE_RATE + 1
-
-
 def check_size(size: int) -> None:
     """Refuse anything but an even number from 64 to 4096."""
     check_whole("size", size, 64, 4096)
     if size % 2:
         raise InputError(f"size {size} is odd; video needs even sides. Use {size + 1}.")
-
-
-def check_whole(name: str, value: int, low: int, high: int) -> None:
-    """Refuse anything but a whole number from ``low`` to ``high``."""
-    if not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise InputError(f"{name} {value!r} is not a whole number from {low} to {high}.")
-
-
-@contextmanager
-def _sound_file(sound: Sound | None) -> Iterator[Path | None]:
-    """Give the path of ``sound``; samples in memory become a WAV file for as long as needed."""
-    if isinstance(sound, np.ndarray):
-        raise InputError("The sound is an array alone. Give (samples, rate), rate in samples/s.")
-    if not isinstance(sound, tuple):
-        yield None if sound is None else Path(sound)
-        return
-    given, rate = np.asarray(sound[0]), sound[1]
-    samples = np.atleast_2d(given.T).T
-    is_float = np.issubdtype(given.dtype, np.floating)
-    if not is_float or samples.ndim != 2 or not 1 <= samples.shape[1] <= 8 or not len(samples):
-        raise InputError(
-            f"The sound is an array of {given.dtype} with shape {given.shape}. Give (samples, rate)"
-            " with samples (n,) or (n, channels), n > 0, floats in [-1, 1] (16-bit ones / 32768)."
-        )
-    check_whole("rate", rate, 8_000, 192_000)
-    levels = np.round(np.clip(np.nan_to_num(samples), -1, 1) * 32_767).astype("<i2")
-    with TemporaryDirectory(prefix="visavis-") as folder:
-        path = Path(folder) / "sound.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setparams((samples.shape[1], 2, rate, len(samples), "NONE", ""))
-            file.writeframes(levels.tobytes())
-        yield path
 
 
 def inspect(picture: str | Path, out: str | Path, face: int | None = None) -> Report:

@@ -34,13 +34,12 @@ from visavis.api import (
     DEMO_SPEECH,
     PIECE,
     check_size,
-    check_whole,
     load,
     open_portrait,
     parts,
 )
 from visavis.audio.features import FeatureExtractor
-from visavis.errors import ModelError
+from visavis.errors import ModelError, check_whole
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.machine import cpu_name, cpu_threads, peak_mb, resident_mb
 from visavis.media.cache import kept_in

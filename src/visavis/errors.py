@@ -15,6 +15,8 @@ Messages say what was given, what is accepted and what to do, in one line.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 
 class VisavisError(Exception):
     """Base of all errors raised on purpose; the command line prints its message and exits 1."""
@@ -50,3 +52,9 @@ class WeightsMismatch(ModelError):  # noqa: N818
 
 class MissingExtra(VisavisError):  # noqa: N818
     """An optional package is not installed; the message names the extra."""
+
+
+def check_whole(name: str, value: int, low: int, high: int) -> None:
+    """Refuse anything but a whole number from ``low`` to ``high``."""
+    if not isinstance(value, Integral) or not low <= value <= high:
+        raise InputError(f"{name} {value!r} is not a whole number from {low} to {high}.")
