@@ -119,6 +119,38 @@ def test_hair_that_is_cut_off_goes_on(small: Portrait) -> None:
     assert np.abs(np.diff(seam.astype(int), axis=0)).mean() < 20
 
 
+@pytest.mark.parametrize("is_left", [False, True])
+def test_hair_cut_off_at_a_side_goes_on(small: Portrait, is_left: bool) -> None:
+    edge = int(small.landmarks[234 if is_left else 454, 0])
+    kept = np.s_[:, edge:] if is_left else np.s_[:, :edge]
+    cut = replace(
+        small,
+        image=np.ascontiguousarray(small.image[kept]),
+        landmarks=small.landmarks - np.array([edge * is_left, 0, 0], np.float32),
+        matte=np.ascontiguousarray(small.matte[kept]),
+        head_matte=np.ascontiguousarray(small.head_matte[kept]),
+    )
+    layers = layers_of(cut)
+    row = layers.alpha[int(cut.landmarks[168, 1]) + layers.margin]
+    beyond = row[: layers.margin][::-1] if is_left else row[-layers.margin :]
+    assert beyond[:8].min() > 0.9
+
+
+def test_a_head_that_only_comes_near_the_edge_ends_there(small: Portrait) -> None:
+    gap = 6  # the embedded portrait's hair begins at its edge
+    lower = replace(
+        small,
+        image=np.pad(small.image[:-gap], ((gap, 0), (0, 0), (0, 0)), "edge"),
+        landmarks=small.landmarks + np.array([0, gap, 0], np.float32),
+        matte=np.pad(small.matte[:-gap] ** 2, ((gap, 0), (0, 0))),
+        head_matte=np.pad(small.head_matte[:-gap], ((gap, 0), (0, 0))),
+    )
+    cut = before(lower, np.full((SIDE, SIDE, 3), 250.0))
+    layers = layers_of(cut)
+    middle = int(cut.landmarks[10, 0]) + layers.margin
+    assert layers.alpha[: layers.margin, middle].max() < 0.3
+
+
 def test_a_picture_of_nothing_but_the_person_stays_as_it_is(small: Portrait) -> None:
     everything = replace(
         small, matte=np.ones_like(small.matte), head_matte=np.ones_like(small.matte)
