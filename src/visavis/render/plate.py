@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.media.cache import remembered
 from visavis.render.geometry import Box, fill_outside, grid, smoothstep
 from visavis.types import FloatArray, ImageArray
 
@@ -53,6 +54,16 @@ def make_plate(
     """
     if not known.any():
         return image
+    given = {"image": image, "known": known, "wanted": wanted, **vars(texture)}
+    return remembered(
+        "plate", given, lambda: {"plate": _made_up(image, known, wanted, texture.fine)}
+    )["plate"]
+
+
+def _made_up(
+    image: ImageArray, known: BoolArray, wanted: BoolArray, roughness: FloatArray
+) -> ImageArray:
+    """Return what ``make_plate`` does; smooth where ``roughness`` (h, w) is small."""
     filled = fill_outside(image.astype(np.float32), known.astype(np.float32))
     smooth = np.clip(filled, 0, 255).astype(np.uint8)
     size = _coarse(known.shape)
@@ -60,7 +71,7 @@ def make_plate(
     if places is not None:
         copied = _laid_out(smooth, places).astype(np.float32)
         copied += _fitted(smooth - copied, known, size)
-        filled = smooth + (copied - smooth) * smoothstep(texture.fine, *_ROUGH)[..., None]
+        filled = smooth + (copied - smooth) * smoothstep(roughness, *_ROUGH)[..., None]
     plate = np.clip(filled, 0, 255).astype(np.uint8)
     plate[known] = image[known]
     return plate
