@@ -3,7 +3,8 @@
 Pictures of one person are warped into each other by the renderer (train/renderer_data.py); the
 network learns to paint the difference to the true picture. Losses: absolute difference (heavier
 near the opening of lips or lids), LPIPS (train/perceptual.py), what a judge of patches thinks
-(hinge) and sees (feature matching), and stillness: where nothing need be changed, nothing is.
+(hinge) and sees (feature matching), stillness (where nothing need be changed, nothing is) and
+steadiness (all moved by a pixel, it paints the same a pixel away).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ FAR_MM = 4.0
 @dataclass(frozen=True)
 class Plan:
     """How to train. ``density`` px per mm, that of ``data``; ``perceptual``, ``adversarial``,
-    ``matching`` and ``still`` weigh the losses, the judge's from the share ``calm`` of the steps
+    ``matching``, ``still`` and ``steady`` weigh the losses, the judge's from the share ``calm`` of the steps
     on; ``weights`` are those of LPIPS, without which ``perceptual`` must be 0;
     ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
     """
@@ -63,6 +64,7 @@ class Plan:
     adversarial: float = 0.05
     matching: float = 0.3
     still: float = 0.003
+    steady: float = 1.0
     calm: float = 0.15
     forget: float = 0.25
     real: float = 0.5
@@ -182,6 +184,9 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
         losses["pixel"] = ((made - target).abs() * weight).mean() / weight.mean()
         losses["still"] = mask.float().mean()
         total = losses["pixel"] + plan.still * losses["still"]
+        if plan.steady > 0:
+            losses["steady"] = _unsteadiness(work.net, batch["inputs"], delta)
+            total = total + plan.steady * losses["steady"]
         if lpips is not None:
             losses["perceptual"] = lpips(*_nudged(made, target)).mean()
             total = total + plan.perceptual * losses["perceptual"]
@@ -197,6 +202,17 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     work.step += 1
     follow(work.average, work.net, min(plan.average, work.step / (work.step + 10)))
     return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _unsteadiness(net: RefinerNet, inputs: Tensor, delta: Tensor) -> Tensor:
+    """Return how differently some of the patches are painted when all is moved by a pixel: what
+    moves a little must change a little, or it flickers.
+    """
+    few = max(1, len(inputs) // 4)
+    move = tuple(torch.randint(-1, 2, (2,)).tolist())
+    moved = net(inputs[:few].roll(move, (2, 3)))[0]
+    apart = (moved - delta[:few].roll(move, (2, 3))).float().abs()
+    return apart[..., 4:-4, 4:-4].mean()
 
 
 def _nudged(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
@@ -347,7 +363,7 @@ def arguments() -> Plan:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     for name in ("steps", "batch", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Plan, name))
-    for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "calm",
+    for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "steady", "calm",
                  "forget", "real"):  # fmt: skip
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan, name))
     parser.add_argument("--device", default="cpu")
