@@ -45,8 +45,8 @@ FAR_MM = 4.0
 @dataclass(frozen=True)
 class Plan:
     """How to train. ``density`` px per mm, that of ``data``; ``perceptual``, ``adversarial``,
-    ``matching``, ``still`` and ``steady`` weigh the losses, the judge's from the share ``calm`` of the steps
-    on; ``weights`` are those of LPIPS, without which ``perceptual`` must be 0;
+    ``matching``, ``still`` and ``steady`` weigh the losses, the judge's from the share ``calm`` of
+    the steps on; ``weights`` are those of LPIPS, without which ``perceptual`` must be 0;
     ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
     """
 
@@ -363,8 +363,8 @@ def arguments() -> Plan:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     for name in ("steps", "batch", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Plan, name))
-    for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "steady", "calm",
-                 "forget", "real"):  # fmt: skip
+    for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "steady",
+                 "calm", "forget", "real"):  # fmt: skip
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan, name))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true")
