@@ -15,6 +15,7 @@ from visavis.faces.measure import head_rotation, mouth_opening
 from visavis.faces.topology import LEFT_EYE, RIGHT_EYE
 from visavis.faces.watch import read_film
 from visavis.render.base import shown
+from visavis.render.clip_light import lights
 from visavis.render.clip_pose import _drift
 from visavis.render.dub import Dub, DubRenderer
 from visavis.render.inset import InsetRenderer
@@ -198,3 +199,9 @@ def test_brows_move_if_the_face_is_asked_for(renderer: DubRenderer, clip: FilmPo
         points = seen(renderer.draw(shown(dub, 0), motion), dub, 0)
         raised.append(np.linalg.norm(points[105, :2] - points[33, :2]))
     assert raised[1] > 1.15 * raised[0]
+
+
+def test_light_needs_a_rim_of_skin(dub: Dub) -> None:
+    bare = replace(dub.patch, cover=np.zeros_like(dub.patch.cover))
+    assert (lights(dub.film, bare) == 1).all()
+    assert 0.02 < np.abs(lights(dub.film, dub.patch) - 1).max() < 1

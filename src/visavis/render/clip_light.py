@@ -134,18 +134,23 @@ def _shares(turns: FloatArray, keys: tuple[int, ...]) -> FloatArray:
 
 
 def lights(film: Film, patch: Patch) -> FloatArray:
-    """Return factors (t, r, CELLS, 3) that bring the patch into the light of each frame."""
+    """Return factors (t, r, CELLS, 3) that bring the patch into the light of each frame.
+
+    A patch without a rim of skin (a profile) keeps the light it has.
+    """
     step = max(1, -(-patch.box.w // CELLS))
     known = _skin(patch, step)
     factors = np.ones((len(film), *known.shape, 3), np.float32)
-    seen = np.flatnonzero(film.strength > 0)
+    if not known.any():
+        return factors
+    seen, sure = np.flatnonzero(film.strength > 0), known > 0.5 * known.max()
     for index in seen.tolist():
         points = film.points[index, :, :2]
         frame, points = _small(film.picture(index), points, patch, step)
         here = _onto(frame, points, patch.points, patch.rig, patch.box, step).astype(np.float32)
         look = cv2.blur(patch.look(index), (step, step))[::step, ::step]
         ratio = (here + _DARK) / (look.astype(np.float32) + _DARK)
-        usual = np.median(ratio[known > 0.5], axis=0)
+        usual = np.median(ratio[sure], axis=0)
         ratio = np.clip(ratio / usual, *FACTORS) * np.clip(usual, 0.5, 2.0)
         factors[index] = fill_outside(ratio, known)
     for run in np.split(seen, np.flatnonzero((np.diff(seen) > 1) | np.diff(film.shots[seen])) + 1):
