@@ -18,7 +18,7 @@ import numpy as np
 from visavis.media.image import read_image
 from visavis.render.mouth import skin_tone
 from visavis.render.patch import density_of, make_sketch
-from visavis.render.refiner import opening
+from visavis.render.refiner import lip_width, opening
 from visavis.render.rig import express, fit_portrait, load_rig
 from visavis.render.topology import JAW
 from visavis.train.face_data import label
@@ -26,7 +26,7 @@ from visavis.train.renderer_data import Shot, laid_over, patch_of, scaled
 from visavis.train.teacher import FaceTeacher
 from visavis.types import FloatArray, ImageArray
 
-PERSONS = ("31132", "31219", "31002", "31277", "31041", "31053")
+PERSONS = ("31132", "31219", "31002", "31277", "31052")
 CLOSED, OPEN = "a0", "a4.5"
 DENSITY = 4.0
 """Pixels per mm."""
@@ -38,8 +38,9 @@ def shot(teacher: FaceTeacher, path: Path) -> Shot:
     return Shot(image, label(teacher, image, np.random.default_rng(0)))
 
 
-def mouth(closed: Shot, wide: Shot) -> tuple[ImageArray, FloatArray, FloatArray]:
-    """Return the inside of the mouth (h, w, 4), where the jaw is (2,), and the skin's colour (3,).
+def mouth(closed: Shot, wide: Shot) -> tuple[ImageArray, FloatArray, FloatArray, float]:
+    """Return the inside of the mouth (h, w, 4), where the jaw is (2,), the skin's colour (3,), and
+    how wide the closed lips are (px).
 
     Raises:
         SystemExit: the head has turned between the pictures.
@@ -56,7 +57,8 @@ def mouth(closed: Shot, wide: Shot) -> tuple[ImageArray, FloatArray, FloatArray]
     shown = cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0  # a rim, for it is scaled later
     picture = patch_of(wide.image, onto, view) * shown[..., None]
     jaw = view.into(points[list(JAW)]).mean(0)
-    return np.dstack([picture, mask]), jaw, skin_tone(wide.image, wide.points)
+    width = lip_width(view.into(source.points[:, :2]))
+    return np.dstack([picture, mask]), jaw, skin_tone(wide.image, wide.points), width
 
 
 def main() -> None:
@@ -71,10 +73,10 @@ def main() -> None:
     for name in PERSONS:
         paths = (args.pairs / "jaw" / f"{name}_{state}.webp" for state in (CLOSED, OPEN))
         made.append(mouth(*(shot(teacher, path) for path in paths)))
-    pictures, jaws, tones = (np.stack(part) for part in zip(*made, strict=True))
-    np.savez_compressed(
-        args.out, pictures=pictures, jaws=jaws.astype(np.float32), tones=tones.astype(np.float32)
-    )
+    names = ("pictures", "jaws", "tones", "widths")
+    stacked = {n: np.stack(part) for n, part in zip(names, zip(*made, strict=True), strict=True)}
+    numbers = {name: stacked[name].astype(np.float32) for name in names[1:]}
+    np.savez_compressed(args.out, pictures=stacked["pictures"], **numbers, allow_pickle=False)
 
 
 if __name__ == "__main__":

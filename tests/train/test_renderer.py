@@ -80,13 +80,13 @@ def test_persons_for_tests_are_left_out():
     assert split_of("hdtf/WDA_AndyKim_000", is_real=True) == "test"
 
 
-@pytest.mark.parametrize(("kind", "fine"), [("mouth", 0), ("eye", 0), ("eye", 4)])
-def test_an_untrained_network_changes_nothing(kind, fine):
+@pytest.mark.parametrize("kind", ["mouth", "eye"])
+def test_an_untrained_network_changes_nothing(kind):
     size = (32, 16)
-    net = RefinerNet(kind, (4, 4, 4), size, fine)
+    net = RefinerNet(kind, (4, 4, 4), size)
     inputs = torch.randn(2, CHANNELS[kind], size[1], size[0])
     inputs[:, 9:] = 0  # nothing to remember
-    delta, mask = net(inputs)
+    delta, mask = task.painted(net, inputs)
     assert delta.shape == (2, 3, 16, 32)
     assert mask.shape == (2, 1, 16, 32)
     assert not delta.any()
@@ -100,7 +100,7 @@ def test_gates_let_the_memories_through_the_skull_over_the_jaw():
     inputs[:, 13:17] = torch.tensor([-0.5, -0.4, -0.3, 1.0]).view(1, 4, 1, 1)
     with torch.no_grad():
         net.paint.bias[16:] = 20.0  # open both gates
-        delta = net(inputs)[0]
+        delta = task.painted(net, inputs)[0]
     assert torch.allclose(delta[0, :, 3, 3], torch.tensor([0.8, 0.6, 0.4]), atol=1e-4)
     assert torch.allclose(delta[0, :, 3, 30], torch.tensor([-0.5, -0.4, -0.3]), atol=1e-4)
 
@@ -124,10 +124,12 @@ def test_training_writes_a_network_that_runs_the_same(data, tmp_path, part):
     net.load_state_dict(state["average"])
     w, h = task.KINDS[part].size(2.0)
     inputs = np.random.default_rng(0).normal(0, 1, (2, CHANNELS[part], h, w)).astype(np.float32)
-    made = session.run(None, {"inputs": inputs})[0]
+    made = session.run(None, {"inputs": inputs})
     with torch.no_grad():
-        wanted = net.eval()(torch.from_numpy(inputs))[0].numpy()
-    assert np.abs(made - wanted).max() < 2e-3
+        wanted = net.eval()(torch.from_numpy(inputs))
+    assert len(made) == {"mouth": 2, "eye": 1}[part]
+    for a, b in zip(made, wanted, strict=False):
+        assert np.abs(a - b.numpy()).max() < 2e-3
     assert float(session.get_modelmeta().custom_metadata_map["density"]) == 2.0
 
 

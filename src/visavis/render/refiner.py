@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,7 +37,10 @@ SHIFT_MM = 10.0
 """Shift that counts as 1."""
 PARTED_MM, OPEN_MM = 4.0, 10.0
 """Opening of the photograph's lips from which on its own upper teeth are remembered, and all."""
+_FIT = (0.8, 1.15)  # by which borrowed teeth are made smaller or larger
 _MOST_GAIN = 1.6  # by which borrowed teeth are brightened or darkened
+NO_GATES = np.zeros((1, 0, 1, 1), np.float32)
+"""The gates of patches without a memory."""
 _EDGE_MM = 4.0  # at a patch's edge the difference fades out over this
 
 
@@ -68,10 +72,15 @@ class Refined:
 class Refiner:
     """A ``Touch`` for the mesh warp. Holds weights, never a conversation."""
 
-    def __init__(self, mouth: Network, eye: Network) -> None:
-        """Take the networks for both kinds of patch, of one density."""
+    def __init__(self, mouth: Network, eye: Network, fineness: int = 1) -> None:
+        """Take the networks for both kinds of patch.
+
+        What they answer is laid over patches of ``fineness`` times their density, so that teeth and
+        skin keep their detail in large pictures.
+        """
         self._networks = {"mouth": mouth, "eye": eye}
-        self._density = float(mouth.metadata["density"])
+        self._density = fineness * float(mouth.metadata["density"])
+        self._shrink = fineness
 
     def prepare(self, portrait: Portrait, face: Face) -> Refined:
         """Return what is known of ``portrait``, its mouth's memory included."""
@@ -110,9 +119,46 @@ class Refiner:
             if k == 0:
                 parts.append(refined.memory.channels(_jaw(views[0], points)))
             inputs.append(np.concatenate(parts))
-        network = self._networks[views[drawn[0][0]].kind.name]
-        deltas = network({"inputs": np.stack(inputs)})[0]
-        return list(np.moveaxis(deltas, 1, -1) * np.float32(127.5))
+        view = views[drawn[0][0]]
+        kind = view.kind.name
+        stack = np.stack(inputs)
+        answer = self._networks[kind]({"inputs": _shrunk(stack, self._shrink)})
+        paint, gates = (_enlarged(maps, view.size) for maps in (*answer, NO_GATES)[:2])
+        deltas = compose(stack, paint, gates) * np.float32(127.5)
+        return list(np.ascontiguousarray(np.moveaxis(deltas, 1, -1)))
+
+
+def _shrunk(inputs: FloatArray, factor: int) -> FloatArray:
+    """Return ``inputs`` (n, c, h, w), ``factor`` times smaller."""
+    if factor == 1:
+        return inputs
+    n, c, h, w = inputs.shape
+    blocks = inputs.reshape(n, c, h // factor, factor, w // factor, factor)
+    mean: FloatArray = blocks.mean((3, 5))
+    return mean
+
+
+def compose(inputs: Any, paint: Any, gates: Any) -> Any:
+    """Return the difference (n, 3, h, w) to be added to the warped patch.
+
+    First what moves with the jaw shows where its gate lets it, over it what stays with the skull,
+    over all the paint. NumPy and torch alike: ``inputs`` (n, c, h, w) as in ``CHANNELS``,
+    ``paint`` (n, 3, h, w), ``gates`` (n, copies, h, w).
+    """
+    warp = shown = inputs[:, :3]
+    for k in reversed(range(gates.shape[1])):
+        first = CHANNELS["eye"] + 4 * k
+        colour, opened = inputs[:, first : first + 3], inputs[:, first + 3 : first + 4]
+        shown = shown + gates[:, k : k + 1] * (colour - opened * shown)
+    return shown - warp + paint
+
+
+def _enlarged(maps: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """Return ``maps`` (n, c, h, w) at ``size`` (w, h)."""
+    if maps.shape[3] == size[0]:
+        return maps
+    large = [[cv2.resize(channel, size) for channel in one] for one in maps]
+    return np.array(large, np.float32)
 
 
 def colours(picture: ImageArray) -> FloatArray:
@@ -155,31 +201,47 @@ def make_memory(portrait: Portrait, sketch: Sketch) -> Memory:
     if gap > OPEN_MM:
         return Memory(own, own, _jaw(view, points))
     tone = skin_tone(portrait.image, portrait.landmarks)
-    borrowed, at = _borrowed(tone, view.size)
+    borrowed, at = _borrowed(tone, view, lip_width(view.into(points)))
     return Memory(own if gap > PARTED_MM else borrowed, borrowed, at)
+
+
+def lip_width(points: FloatArray) -> float:
+    """Return the distance of the inner corners of the lips of ``points`` (478, 2), in their px."""
+    ends = points[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1]]]
+    return float(np.linalg.norm(ends[1] - ends[0]))
 
 
 @cache
 def _mouths() -> dict[str, NDArray[np.generic]]:
-    """Return the made-up mouths: ``pictures`` (k, h, w, 4), ``jaws`` (k, 2), ``tones`` (k, 3)."""
+    """Return the made-up mouths: ``pictures`` (k, h, w, 4), and in their px ``jaws`` (k, 2) and
+    ``widths`` (k,) of closed lips; ``tones`` (k, 3) of the skin.
+    """
     with np.load(asset("mouths.npz")) as stored:
         return {name: stored[name] for name in stored.files}
 
 
-def _borrowed(tone: FloatArray, size: tuple[int, int]) -> tuple[ImageArray, FloatArray]:
-    """Return the made-up mouth (h, w, 4) of ``size`` (w, h) whose skin is nearest to ``tone`` (3,),
-    in that light, and where its jaw was (2,).
+def _borrowed(tone: FloatArray, view: View, width: float) -> tuple[ImageArray, FloatArray]:
+    """Return the made-up mouth (h, w, 4) whose skin is nearest to ``tone`` (3,), in that light and
+    for lips of ``width`` px, in the patch ``view``; and where its jaw was (2,).
     """
     mouths = _mouths()
     tones = np.asarray(mouths["tones"], np.float32)
     nearest = int(np.argmin(np.abs(np.log(tones / tone)).mean(1)))
     picture = np.asarray(mouths["pictures"][nearest], np.uint8)
-    scale = size[0] / picture.shape[1]
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    picture = np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+    shrink = view.size[0] / picture.shape[1]
+    fit = np.clip(width / (float(mouths["widths"][nearest]) * shrink), *_FIT)
+    middle = np.array(
+        [(view.size[0] - 1) / 2, view.kind.above_mm * view.size[0] / view.kind.width_mm]
+    )
+    place = np.eye(2, 3) * (shrink * fit)
+    place[:, 2] = middle * (1 - fit)
+    if shrink * fit < 1:
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / (shrink * fit))
+    picture = cv2.warpAffine(picture, place, view.size, flags=cv2.INTER_LINEAR)
     gain = np.clip(tone / tones[nearest], 1 / _MOST_GAIN, _MOST_GAIN)
     picture[..., :3] = np.clip(picture[..., :3] * gain, 0, 255)
-    return picture, np.asarray(mouths["jaws"][nearest], np.float32) * scale
+    jaw = place[:, :2] @ np.asarray(mouths["jaws"][nearest], np.float64) + place[:, 2]
+    return picture, jaw.astype(np.float32)
 
 
 def _jaw(view: View, points: FloatArray) -> FloatArray:

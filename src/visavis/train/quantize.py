@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from visavis.render.refiner import NO_GATES, compose
 from visavis.train.renderer_rows import Patches
 from visavis.train.tasks.renderer import KINDS
 from visavis.types import FloatArray
@@ -53,7 +54,7 @@ def quantize(source: Path, out: Path, inputs: FloatArray) -> None:
 
 
 def apart(a: Path, b: Path, inputs: FloatArray) -> dict[str, float]:
-    """Return how far the differences painted by ``a`` and ``b`` are apart, in grey levels."""
+    """Return how far what ``a`` and ``b`` make of patches is apart, in grey levels."""
     first, second = (np.concatenate(list(_run(path, inputs))) for path in (a, b))
     off = (first - second) * 127.5
     return {
@@ -66,7 +67,8 @@ def apart(a: Path, b: Path, inputs: FloatArray) -> dict[str, float]:
 def _run(path: Path, inputs: FloatArray) -> Iterator[Any]:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for part in np.array_split(inputs, -(-len(inputs) // AT_A_TIME)):
-        yield session.run(None, {"inputs": part})[0]
+        paint, gates = (*session.run(None, {"inputs": part}), NO_GATES)[:2]
+        yield compose(part, paint, gates)
 
 
 def _without_casts(source: Path, out: Path) -> None:

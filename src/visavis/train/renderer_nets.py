@@ -50,30 +50,19 @@ class Stem(nn.Module):
 
 
 class RefinerNet(nn.Module):
-    """What a patch shows and the warp knows -> the patch as it should be.
+    """What a patch shows and the warp knows -> what is to be painted, and which memory shows.
 
     ``inputs`` (b, c, h, w) in [-1, 1], channels as in ``render.refiner.CHANNELS``, h and w
-    multiples of 8. ``fine`` adds a level of that many channels, for patches of twice
-    the scale.
+    multiples of 8.
     """
 
-    def __init__(
-        self, kind: str, widths: tuple[int, int, int], size: tuple[int, int], fine: int = 0
-    ) -> None:
+    def __init__(self, kind: str, widths: tuple[int, int, int], size: tuple[int, int]) -> None:
         """Make the network for patches of ``kind`` and ``size`` (w, h) pixels."""
         super().__init__()
         a, b, c = widths
-        self.fine = fine
-        shuffled = 4 * CHANNELS[kind]
-        if fine:
-            self.outer = Stem(shuffled, fine)
-            self.inward = Stem(fine, a, 2)
-            self.outward = nn.Conv2d(a, fine, 3, padding=1)
-            self.outer_out = Block(fine)
-        else:
-            self.inward = Stem(shuffled, a)
-        divide = 8 if fine else 4
-        self.place = nn.Parameter(torch.zeros(1, b, size[1] // divide, size[0] // divide))
+        self.copies = (CHANNELS[kind] - CHANNELS["eye"]) // 4
+        self.inward = Stem(4 * CHANNELS[kind], a)
+        self.place = nn.Parameter(torch.zeros(1, b, size[1] // 4, size[0] // 4))
         self.enter = Block(a)
         self.down = Stem(a, b, 2)
         self.middle = nn.Sequential(Block(b), Block(b))
@@ -83,40 +72,26 @@ class RefinerNet(nn.Module):
         self.middle_out = Block(b)
         self.higher = nn.Conv2d(b, a, 3, padding=1)
         self.leave = Block(a)
-        self.copies = 2 if CHANNELS[kind] > 9 else 0
-        self.paint = nn.Conv2d(fine or a, 4 * (4 + self.copies), 3, padding=1)
-        nn.init.zeros_(self.paint.weight)  # starts as the warp itself
+        self.paint = nn.Conv2d(a, 4 * (4 + self.copies), 3, padding=1)
+        nn.init.zeros_(self.paint.weight)  # starts as hardly more than the warp itself
         nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
         nn.init.constant_(self.paint.bias[16:], SHUT)  # type: ignore[index]
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the difference to be added (b, 3, h, w), and the mask in it (b, 1, h, w)."""
-        x = nn.functional.pixel_unshuffle(inputs, 2)
-        outer = self.outer(x) if self.fine else x
-        near = self.enter(self.inward(outer))
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return paint (b, 3, h, w), gates (b, copies, h, w) and the paint's mask (b, 1, h, w).
+
+        ``render.refiner.compose`` makes the difference of them; gates are shut far from where
+        something is open.
+        """
+        near = self.enter(self.inward(nn.functional.pixel_unshuffle(inputs, 2)))
         mid = self.middle(self.down(near) + self.place)
         deep = self.deep(self.deeper(mid))
         mid = self.middle_out(torch.relu(mid + _double(self.up(deep))))
         near = self.leave(torch.relu(near + _double(self.higher(mid))))
-        if self.fine:
-            near = self.outer_out(torch.relu(outer + _double(self.outward(near))))
         out = nn.functional.pixel_shuffle(self.paint(near), 2)
         mask = torch.sigmoid(out[:, 3:4])
-        return mask * out[:, :3] + self._copied(inputs, torch.sigmoid(out[:, 4:])), mask
-
-    def _copied(self, inputs: Tensor, gates: Tensor) -> Tensor:
-        """Return the difference that the memories make where ``gates`` (b, copies, h, w) let them
-        through, in and near what is open: first what moves with the jaw, over it what stays with
-        the skull.
-        """
-        warp = shown = inputs[:, :3]
-        reach = (2 if self.fine else 1) * REACH
-        gates = gates * nn.functional.max_pool2d(inputs[:, 3:4], 2 * reach + 1, 1, reach)
-        for k in reversed(range(self.copies)):
-            first = 9 + 4 * k
-            colour, opening = inputs[:, first : first + 3], inputs[:, first + 3 : first + 4]
-            shown = shown + gates[:, k : k + 1] * (colour - opening * shown)
-        return shown - warp
+        reach = nn.functional.max_pool2d(inputs[:, 3:4], 2 * REACH + 1, 1, REACH)
+        return mask * out[:, :3], torch.sigmoid(out[:, 4:]) * reach, mask
 
 
 def _double(x: Tensor) -> Tensor:

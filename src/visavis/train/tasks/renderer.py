@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from visavis.errors import InputError
 from visavis.render.patch import EYE, MOUTH
-from visavis.render.refiner import CHANNELS, SHIFT_MM
+from visavis.render.refiner import CHANNELS, SHIFT_MM, compose
 from visavis.train.loop import cosine_rate, descend, follow, halve, keep
 from visavis.train.perceptual import Lpips
 from visavis.train.renderer_nets import PatchJudge, RefinerNet
@@ -32,8 +32,10 @@ from visavis.train.renderer_rows import Patches
 log = logging.getLogger(__name__)
 
 KINDS = {"mouth": MOUTH, "eye": EYE}
-PRESETS = {"cpu": ((24, 48, 96), 12, 48), "gpu": ((32, 64, 128), 16, 64)}
-"""Widths of the network, channels of its finest level (at twice the scale), width of the judge."""
+PRESETS = {"cpu": ((24, 48, 96), 48), "gpu": ((32, 64, 128), 64)}
+"""Widths of the network, width of the judge."""
+DENSITY = 2.0
+"""Pixels per mm of the patches."""
 
 
 JITTER, STEEP = 0.05, 0.005
@@ -44,7 +46,7 @@ FAR_MM = 4.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train. ``density`` px per mm, that of ``data``; ``perceptual``, ``adversarial``,
+    """How to train. ``perceptual``, ``adversarial``,
     ``matching``, ``still`` and ``steady`` weigh the losses, the judge's from the share ``calm`` of
     the steps on; ``weights`` are those of LPIPS, without which ``perceptual`` must be 0;
     ``forget`` is the share of mouths without a memory, ``real`` that of photographed persons.
@@ -55,7 +57,6 @@ class Plan:
     weights: Path | None = None
     part: str = "mouth"
     preset: str = "cpu"
-    density: float = 2.0
     steps: int = 3000
     batch: int = 16
     rate: float = 6e-4
@@ -100,16 +101,14 @@ class Work:
 
 def build(plan: Plan) -> RefinerNet:
     """Return the untrained network of ``plan``."""
-    widths, fine, _ = PRESETS[plan.preset]
-    size = KINDS[plan.part].size(plan.density)
-    return RefinerNet(plan.part, widths, size, fine if plan.density > 3 else 0)
+    return RefinerNet(plan.part, PRESETS[plan.preset][0], KINDS[plan.part].size(DENSITY))
 
 
 def begin(plan: Plan) -> Work:
     """Return fresh networks, or those ``plan`` starts from or resumes."""
     torch.manual_seed(plan.seed)
     net = build(plan).to(plan.device, memory_format=torch.channels_last)
-    judge = PatchJudge(PRESETS[plan.preset][2]).to(plan.device, memory_format=torch.channels_last)
+    judge = PatchJudge(PRESETS[plan.preset][1]).to(plan.device, memory_format=torch.channels_last)
     work = Work(
         net, copy.deepcopy(net).eval(), judge,
         torch.optim.AdamW(net.parameters(), plan.rate, betas=(0.9, 0.99), weight_decay=0.01),
@@ -133,6 +132,12 @@ def fitting_state(net: nn.Module, state: dict[str, Tensor]) -> None:
     net.load_state_dict(
         {n: v for n, v in state.items() if n in own and own[n].shape == v.shape}, strict=False
     )
+
+
+def painted(net: RefinerNet, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the difference to be added to the warp (b, 3, h, w), and the paint's mask."""
+    paint, gates, mask = net(inputs)
+    return compose(inputs, paint, gates), mask
 
 
 def attention(inputs: Tensor) -> Tensor:
@@ -176,7 +181,7 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     is_judged = plan.adversarial > 0 and work.step >= plan.calm * plan.steps
     losses: dict[str, Tensor] = {}
     with torch.autocast(plan.device, torch.bfloat16):
-        delta, mask = work.net(batch["inputs"])
+        delta, mask = painted(work.net, batch["inputs"])
         made = batch["inputs"][:, :3] + delta.float()
         if is_judged:
             where = attention(batch["inputs"]) - 1
@@ -210,7 +215,7 @@ def _unsteadiness(net: RefinerNet, inputs: Tensor, delta: Tensor) -> Tensor:
     """
     few = max(1, len(inputs) // 4)
     move = tuple(torch.randint(-1, 2, (2,)).tolist())
-    moved = net(inputs[:few].roll(move, (2, 3)))[0]
+    moved = painted(net, inputs[:few].roll(move, (2, 3)))[0]
     apart = (moved - delta[:few].roll(move, (2, 3))).float().abs()
     return apart[..., 4:-4, 4:-4].mean()
 
@@ -264,7 +269,7 @@ def examine(work: Work, data: Patches, lpips: Lpips | None, device: str) -> dict
         for part in np.array_split(rows, 12):
             batch = {k: v.to(device) for k, v in data.batch(part, None).items()}
             warp, target = batch["inputs"][:, :3], batch["target"]
-            made = (warp + work.average(batch["inputs"])[0]).clip(-1, 1)
+            made = (warp + painted(work.average, batch["inputs"])[0]).clip(-1, 1)
             for name, picture in (("", made), ("_warp", warp)):
                 off = ((picture - target).abs() * batch["cover"]).sum() / batch["cover"].sum()
                 values = {"pixel": (picture - target).abs().mean(), "inside": off}
@@ -276,22 +281,39 @@ def examine(work: Work, data: Patches, lpips: Lpips | None, device: str) -> dict
 
 
 def export(net: RefinerNet, plan: Plan, path: Path) -> None:
-    """Write ``net`` as ONNX: ``inputs`` (n, c, h, w) -> ``delta`` (n, 3, h, w), ``mask``."""
+    """Write ``net`` as ONNX: ``inputs`` (n, c, h, w) -> ``paint`` (n, 3, h, w) and, for mouths,
+    ``gates`` (n, 2, h, w).
+    """
     import onnx
 
     copied = copy.deepcopy(net).eval().float().cpu()
-    w, h = KINDS[plan.part].size(plan.density)
+    w, h = KINDS[plan.part].size(DENSITY)
     example = torch.zeros(1, CHANNELS[plan.part], h, w)
+    names = ["paint", "gates"] if net.copies else ["paint"]
     torch.onnx.export(
-        copied, (example,), str(path), input_names=["inputs"], output_names=["delta", "mask"],
-        opset_version=17, dynamo=False,
-        dynamic_axes={name: {0: "n"} for name in ("inputs", "delta", "mask")},
+        First(copied, len(names)), (example,), str(path), input_names=["inputs"],
+        output_names=names, opset_version=17, dynamo=False,
+        dynamic_axes={name: {0: "n"} for name in ("inputs", *names)},
     )  # fmt: skip
     model = onnx.load(str(path))
     halve(model)
     entry = model.metadata_props.add()
-    entry.key, entry.value = "density", str(plan.density)
+    entry.key, entry.value = "density", str(DENSITY)
     onnx.save(model, str(path))
+
+
+class First(nn.Module):
+    """The first ``count`` outputs of a network."""
+
+    def __init__(self, net: nn.Module, count: int) -> None:
+        """Take ``net``."""
+        super().__init__()
+        self.net, self.count = net, count
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return them."""
+        outputs: tuple[Tensor, ...] = self.net(inputs)[: self.count]
+        return outputs
 
 
 def save(plan: Plan, work: Work, row: dict[str, float], examples: Patches) -> None:
@@ -309,7 +331,7 @@ def _sheet(work: Work, data: Patches, plan: Plan, path: Path) -> None:
     rows = data.draw(rng, 24, 0.5)
     batch = data.batch(rows, None)
     with torch.no_grad():
-        delta, mask = work.average(batch["inputs"].to(plan.device))
+        delta, mask = painted(work.average, batch["inputs"].to(plan.device))
     inputs = batch["inputs"]
     shown = (inputs[:, 6:9], inputs[:, :3], inputs[:, :3] + delta.cpu(), batch["target"],
              mask.cpu().repeat(1, 3, 1, 1) * 2 - 1)  # fmt: skip
@@ -363,7 +385,7 @@ def arguments() -> Plan:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     for name in ("steps", "batch", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Plan, name))
-    for name in ("density", "rate", "perceptual", "adversarial", "matching", "still", "steady",
+    for name in ("rate", "perceptual", "adversarial", "matching", "still", "steady",
                  "calm", "forget", "real"):  # fmt: skip
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan, name))
     parser.add_argument("--device", default="cpu")
