@@ -21,7 +21,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 
 from visavis.media.image import read_image
 from visavis.render.mesh_warp import Moment, Skin, make_skin
@@ -336,6 +336,22 @@ class Job:
     out: Path
 
 
+class Jobs(Dataset[str]):
+    """Does a job when it is asked for, in whatever process."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        """Take all ``jobs``."""
+        self._jobs = jobs
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._jobs)
+
+    def __getitem__(self, number: int) -> str:
+        """Do job ``number``; return what came of it."""
+        return _work(self._jobs[number])
+
+
 def _work(job: Job) -> str:
     """Make the rows of one person and write them as one file."""
     name, source, density, out = job.name, job.source, job.density, job.out
@@ -383,7 +399,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--density", type=float, default=2.0)
     parser.add_argument("--most", type=int, default=1000, help="pairs of one person")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes beside this one")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -391,9 +407,8 @@ def main() -> None:
         Job(name, source, args.shared, args.density, args.most, args.out)
         for name, source in people(args.shared, args.pairs)
     ]
-    with Pool(args.workers) as pool:
-        for done in pool.imap_unordered(_work, todo):
-            log.info("%s", done)
+    for done in DataLoader(Jobs(todo), batch_size=None, num_workers=args.workers):
+        log.info("%s", done)
 
 
 if __name__ == "__main__":
