@@ -22,7 +22,7 @@ from visavis.render.refiner import lip_width, opening
 from visavis.render.rig import express, fit_portrait, load_rig
 from visavis.render.topology import JAW
 from visavis.train.face_data import label
-from visavis.train.renderer_data import Shot, laid_over, patch_of, scaled
+from visavis.train.laying import Shot, laid_over, patch_of, scaled
 from visavis.train.teacher import FaceTeacher
 from visavis.types import FloatArray, ImageArray
 

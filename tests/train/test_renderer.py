@@ -15,6 +15,7 @@ from visavis.errors import InputError  # noqa: E402
 from visavis.render.patch import EYE, MOUTH  # noqa: E402
 from visavis.render.refiner import CHANNELS  # noqa: E402
 from visavis.train import renderer_data as material  # noqa: E402
+from visavis.train.laying import Shot, laid_over  # noqa: E402
 from visavis.train.renderer_nets import PatchJudge, RefinerNet  # noqa: E402
 from visavis.train.renderer_rows import split_of  # noqa: E402
 from visavis.train.tasks import renderer as task  # noqa: E402
@@ -27,8 +28,8 @@ def shots(portrait):
     """Two pictures of the embedded person: as she is, and two pixels lower."""
     image, points = portrait.image, portrait.landmarks
     return [
-        material.Shot(image, points),
-        material.Shot(np.roll(image, 2, 0), points + np.float32([0, 2, 0])),
+        Shot(image, points),
+        Shot(np.roll(image, 2, 0), points + np.float32([0, 2, 0])),
     ]
 
 
@@ -70,8 +71,8 @@ def test_heads_turned_differently_are_no_pair(shots):
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0],
                      [-np.sin(angle), 0, np.cos(angle)]])  # fmt: skip
     turned = ((points - middle) @ turn.T + middle).astype(np.float32)
-    assert material.laid_over(material.Shot(shots[0].image, turned), points) is None
-    assert material.laid_over(shots[1], points) is not None
+    assert laid_over(Shot(shots[0].image, turned), points) is None
+    assert laid_over(shots[1], points) is not None
 
 
 def test_persons_for_tests_are_left_out():

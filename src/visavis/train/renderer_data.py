@@ -27,7 +27,6 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from visavis.media.image import read_image
@@ -37,21 +36,13 @@ from visavis.render.refiner import opening
 from visavis.render.rig import express, fit_portrait, load_rig
 from visavis.render.topology import JAW
 from visavis.train.face_data import label
+from visavis.train.laying import Laid, Shot, laid_over, patch_of, scaled
 from visavis.train.renderer_rows import split_of
 from visavis.train.teacher import FaceTeacher
 from visavis.types import FloatArray, ImageArray
 
 log = logging.getLogger(__name__)
 
-RIGID = (
-    33, 133, 362, 263, 168, 6, 197, 195, 5, 48, 278, 98, 327, 9, 151, 10, 108, 337, 127, 356, 234,
-    454,
-)  # fmt: skip
-"""Landmarks that the face's muscles hardly move."""
-MOST_TURN = 12.0
-"""Degrees between two pictures of a pair."""
-MOST_MISFIT_MM = 1.6
-"""Mean distance of the rigid points of two pictures laid over each other."""
 LEAST_SHARE = 0.38
 """Of the density of the patches; smaller faces have nothing to teach."""
 MEMORIES, LEAST_MEMORY_MM = 3, 2.0
@@ -59,28 +50,6 @@ MEMORIES, LEAST_MEMORY_MM = 3, 2.0
 STRIDE, MOST_FRAMES = 2, 90
 SOURCES, TARGETS = 5, 44
 """Of a clip: pictures that are animated, and what each is animated to."""
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One labelled picture: ``points`` (478, 3) px."""
-
-    image: ImageArray
-    points: FloatArray
-
-    @property
-    def mouth_gap(self) -> float:
-        """Opening of the lips in mm."""
-        return _gap(self.points, 13, 14)
-
-    @property
-    def eye_gap(self) -> float:
-        """Mean opening of the lids in mm."""
-        return (_gap(self.points, 159, 145) + _gap(self.points, 386, 374)) / 2
-
-
-def _gap(points: FloatArray, a: int, b: int) -> float:
-    return float(np.linalg.norm(points[a, :2] - points[b, :2])) / density_of(points)
 
 
 @dataclass(frozen=True)
@@ -149,28 +118,6 @@ def _cropped(image: ImageArray, points: FloatArray) -> Shot:
     return Shot(
         np.ascontiguousarray(image[y0:y1, x0:x1]), points - np.array([x0, y0, 0], np.float32)
     )
-
-
-Laid = tuple[NDArray[np.float64], FloatArray]
-"""A map (2, 3) from one picture into another, and the first one's points (478, 2) there."""
-
-
-def laid_over(shot: Shot, onto: FloatArray) -> Laid | None:
-    """Return the affine map (2, 3) that lays ``shot`` over landmarks ``onto`` (478, 3), and its
-    points there (478, 2); None if the heads are turned too differently.
-    """
-    a, b = (p[list(RIGID)].astype(np.float64) for p in (shot.points, onto))
-    u, _, vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
-    rotation = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
-    tilt = np.degrees(np.arccos(np.clip(rotation[2, 2], -1, 1)))
-    flat = np.concatenate([a[:, :2], np.ones((len(a), 1))], 1)
-    matrix = np.linalg.lstsq(flat, b[:, :2], rcond=None)[0].T
-    moved = flat @ matrix.T - b[:, :2]
-    misfit = np.linalg.norm(moved, axis=1).mean() / density_of(onto)
-    if tilt > MOST_TURN or misfit > MOST_MISFIT_MM:
-        return None
-    points = shot.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-    return matrix, points.astype(np.float32)
 
 
 @dataclass
@@ -278,28 +225,6 @@ def _remember(source: Source, rows: Rows) -> None:
     rows.append("mouth", {"memory": memory}, None)
     for view, rest in zip(sketch.views, sketch.rest, strict=True):
         rows.append(view.kind.name, {"rest": rest}, None)
-
-
-def scaled(shot: Shot, factor: float) -> Shot:
-    """Return ``shot`` enlarged by ``factor``."""
-    h, w = shot.image.shape[:2]
-    size = (round(w * factor), round(h * factor))
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return Shot(cv2.resize(shot.image, size, interpolation=how), shot.points * factor)
-
-
-def patch_of(image: ImageArray, onto: NDArray[np.float64], view: View) -> ImageArray:
-    """Return the patch of ``image`` after ``onto`` (2, 3) has laid it over the source."""
-    full = np.eye(3)
-    full[:2] = onto
-    place = np.eye(3)
-    place[:2] = view.place
-    back = np.linalg.inv(full) @ place  # patch -> source picture -> this picture
-    shrink = float(np.sqrt(abs(np.linalg.det(back[:2, :2]))))
-    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    if shrink > 1.2:  # averaged before it is sampled
-        image = cv2.GaussianBlur(image, (0, 0), 0.45 * shrink)
-    return cv2.warpAffine(image, back[:2], view.size, flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _jaw(then: Laid | None, now: Laid | None, view: View) -> list[float]:
