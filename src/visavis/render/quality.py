@@ -17,8 +17,10 @@ _FINENESS = {"standard": 1, "high": 2}
 _THREADS = 2
 
 
-def touch_for(quality: str) -> Touch | None:
+def touch_for(quality: str, *, eyes: bool = True) -> Touch | None:
     """Return what corrects the warped picture at ``quality``, None for a draft.
+
+    Without ``eyes`` it corrects mouths only.
 
     Raises:
         InputError: there is no such quality.
@@ -27,5 +29,6 @@ def touch_for(quality: str) -> Touch | None:
         raise InputError(f"There is no quality {quality!r}. Give one of: {', '.join(QUALITIES)}.")
     if quality == "draft":
         return None
-    mouth, eye = (packaged(f"refiner_{kind}.onnx", _THREADS) for kind in ("mouth", "eye"))
+    mouth = packaged("refiner_mouth.onnx", _THREADS)
+    eye = packaged("refiner_eye.onnx", _THREADS) if eyes else None
     return Refiner(mouth, eye, _FINENESS[quality])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -26,7 +27,7 @@ from visavis.render.geometry import SHIFT as BITS
 from visavis.render.geometry import outline, refine, smooth_curve, smoothstep, subpixel
 from visavis.render.mesh_warp import Face, Moment, expression_points, near_nodes
 from visavis.render.mouth import skin_tone
-from visavis.render.patch import Drawn, Sketch, View, make_sketch
+from visavis.render.patch import MOUTH, Drawn, Sketch, View, make_sketch
 from visavis.render.topology import INNER_LOWER_LIP, INNER_UPPER_LIP, JAW
 from visavis.types import FloatArray, ImageArray, Portrait
 
@@ -72,13 +73,13 @@ class Refined:
 class Refiner:
     """A ``Touch`` for the mesh warp. Holds weights, never a conversation."""
 
-    def __init__(self, mouth: Network, eye: Network, fineness: int = 1) -> None:
-        """Take the networks for both kinds of patch.
+    def __init__(self, mouth: Network, eye: Network | None, fineness: int = 1) -> None:
+        """Take the networks for both kinds of patch; without ``eye`` only mouths are corrected.
 
         What they answer is laid over patches of ``fineness`` times their density, so that teeth and
         skin keep their detail in large pictures.
         """
-        self._networks = {"mouth": mouth, "eye": eye}
+        self._mouth, self._eye = mouth, eye
         self._density = fineness * float(mouth.metadata["density"])
         self._shrink = fineness
 
@@ -94,9 +95,11 @@ class Refiner:
         """Correct ``frame`` (h, w, 3), drawn at ``moment``."""
         refined: Refined = face.touched
         sketch = refined.sketch
-        drawn = list(enumerate(sketch.draw(face.skin, moment)))
-        points = moment.points * sketch.scale
-        deltas = self._ask(refined, drawn[:1], points) + self._ask(refined, drawn[1:], points)
+        count = 1 if self._eye is None else len(sketch.views)
+        drawn = list(enumerate(islice(sketch.draw(face.skin, moment), count)))
+        deltas = self._ask(self._mouth, refined, drawn[:1], moment)
+        if self._eye is not None:
+            deltas += self._ask(self._eye, refined, drawn[1:], moment)
         step = face.skin.mesh.step
         for (k, patch), delta in zip(drawn, deltas, strict=True):
             window = refined.windows[k]
@@ -106,24 +109,21 @@ class Refiner:
             _add(frame, change, sketch.views[k], sketch.scale, moment.turned, step)
 
     def _ask(
-        self, refined: Refined, drawn: list[tuple[int, Drawn]], points: FloatArray
+        self, network: Network, refined: Refined, drawn: list[tuple[int, Drawn]], moment: Moment
     ) -> list[FloatArray]:
-        """Return the differences (h, w, 3) in grey levels for patches of one kind.
-
-        ``drawn`` are (number of the view, patch); ``points`` (478, 2) px of the sketch.
+        """Return what ``network`` makes of patches of its kind: differences (h, w, 3) in grey
+        levels. ``drawn`` are (number of the view, patch).
         """
-        views = refined.sketch.views
-        inputs = []
+        sketch, inputs = refined.sketch, []
         for k, patch in drawn:
             parts = warp_channels(patch, refined.rest[k])
-            if k == 0:
-                parts.append(refined.memory.channels(_jaw(views[0], points)))
+            if sketch.views[k].kind is MOUTH:
+                jaw = _jaw(sketch.views[k], moment.points * sketch.scale)
+                parts.append(refined.memory.channels(jaw))
             inputs.append(np.concatenate(parts))
-        view = views[drawn[0][0]]
-        kind = view.kind.name
-        stack = np.stack(inputs)
-        answer = self._networks[kind]({"inputs": _shrunk(stack, self._shrink)})
-        paint, gates = (_enlarged(maps, view.size) for maps in (*answer, NO_GATES)[:2])
+        stack, size = np.stack(inputs), sketch.views[drawn[0][0]].size
+        answer = network({"inputs": _shrunk(stack, self._shrink)})
+        paint, gates = (_enlarged(maps, size) for maps in (*answer, NO_GATES)[:2])
         deltas = compose(stack, paint, gates) * np.float32(127.5)
         return list(np.ascontiguousarray(np.moveaxis(deltas, 1, -1)))
 

@@ -18,7 +18,8 @@ def renderer_by(background: Background = "photo", quality: str = DEFAULT_QUALITY
     """
     touch = touch_for(quality)
     if is_photo(background):
-        return DubRenderer(InsetRenderer(MeshWarpRenderer(touch=touch)), touch)
+        still = InsetRenderer(MeshWarpRenderer(touch=touch))
+        return DubRenderer(still, touch_for(quality, eyes=False))
     backdrop = backdrop_by(background)
     cutout = InsetRenderer(MeshWarpRenderer(touch=touch, is_cutout=True), is_cutout=True)
     return DubRenderer(cutout if backdrop is None else BackgroundRenderer(cutout, backdrop))
