@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from filmed import JAW, LENGTH, SIDE, nodding, write_clip
-from visavis.faces.film import FilmPortrait, framed, packed
+from visavis.faces.film import Film, FilmPortrait, framed, packed
 from visavis.faces.framing import Region
 from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.faces.measure import head_rotation, mouth_opening
@@ -172,6 +172,26 @@ def test_a_touch_corrects_the_mouth_alone(clip: FilmPortrait) -> None:
     assert tuple(image[nose_y, nose_x]) != (0, 255, 0)
     eyes = int(dub.film.points[3, list(RIGHT_EYE + LEFT_EYE), 1].max())
     assert np.array_equal(image[:eyes], dub.film.picture(3)[:eyes])
+
+
+def test_a_black_and_white_clip_stays_without_colour(
+    renderer: DubRenderer, clip: FilmPortrait
+) -> None:
+    grey = replace(clip, image=_grey(clip.image), film=_grey_film(clip.film))
+    dub = renderer.prepare(grey, (SIDE, SIDE))
+    image = drawn(renderer, dub, 3, 0.6)
+    assert mouth_opening(seen(image, dub, 3)) > 0.1
+    assert np.ptp(image.astype(int), axis=2).max() <= 6
+    coloured = renderer.prepare(clip, (SIDE, SIDE))
+    assert coloured.tone is None
+
+
+def _grey(image: ImageArray) -> ImageArray:
+    return np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+
+
+def _grey_film(film: Film) -> Film:
+    return replace(film, pictures=tuple(packed(_grey(film.picture(n))) for n in range(len(film))))
 
 
 def test_drift_goes_with_the_head_and_not_with_the_mouth() -> None:

@@ -32,6 +32,7 @@ from visavis.render.mesh_warp import (
     make_skin,
     overlay,
 )
+from visavis.render.tone import Tone, tone_of
 from visavis.render.topology import face_height
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
@@ -48,7 +49,8 @@ _REACH = 0.66  # of the face height: the skin around the face that follows the j
 class Dub(Moving):
     """One clip made ready: ``film`` at the picture's size, its key frame as ``face`` (px of a part
     of that frame), each frame's pose in ``clip``, the mouth's looks in ``patch``, ``light``
-    (t, r, c, 3) the factors that bring these into each frame's light.
+    (t, r, c, 3) the factors that bring these into each frame's light, ``tone`` the one hue of a
+    clip that is not in colour.
     """
 
     film: Film
@@ -56,6 +58,7 @@ class Dub(Moving):
     clip: Clip
     patch: Patch
     light: FloatArray
+    tone: Tone | None
 
 
 class DubRenderer:
@@ -78,7 +81,7 @@ class DubRenderer:
         face = self._warp.prepare_face(key)
         clip = make_clip(film, face.rig, face.mood)
         patch = make_patch(film, face, key, clip.turns)
-        return Dub(film, face, clip, patch, lights(film, patch))
+        return Dub(film, face, clip, patch, lights(film, patch), tone_of(portrait.image))
 
     def draw(self, appearance: Any, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
@@ -129,6 +132,8 @@ class DubRenderer:
         overlay(mouth, place, inside, opening, turned, step)
         if self._touch is not None:
             self._touch.apply(mouth, face, Moment(points, tongue, expression, turned))
+        if dub.tone is not None:
+            dub.tone.apply(mouth)
         part = frame[box.slices]
         part[:] = cv2.blendLinear(mouth, np.ascontiguousarray(part), cover, 1 - cover)
 
