@@ -26,7 +26,7 @@ from visavis.train.laying import Shot, laid_over, patch_of, scaled
 from visavis.train.teacher import FaceTeacher
 from visavis.types import FloatArray, ImageArray
 
-PERSONS = ("31132", "31219", "31002", "31277", "31052")
+PERSONS = ("31132", "31219", "31002", "31277")
 CLOSED, OPEN = "a0", "a4.5"
 DENSITY = 4.0
 """Pixels per mm."""
@@ -56,6 +56,7 @@ def mouth(closed: Shot, wide: Shot) -> tuple[ImageArray, FloatArray, FloatArray,
     mask = opening(view.into(points), view.size)
     shown = cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0  # a rim, for it is scaled later
     picture = patch_of(wide.image, onto, view) * shown[..., None]
+    picture[..., 2] = np.minimum(picture[..., 2], picture[..., 1])  # no mouth is violet inside
     jaw = view.into(points[list(JAW)]).mean(0)
     width = lip_width(view.into(source.points[:, :2]))
     return np.dstack([picture, mask]), jaw, skin_tone(wide.image, wide.points), width
@@ -76,7 +77,7 @@ def main() -> None:
     names = ("pictures", "jaws", "tones", "widths")
     stacked = {n: np.stack(part) for n, part in zip(names, zip(*made, strict=True), strict=True)}
     numbers = {name: stacked[name].astype(np.float32) for name in names[1:]}
-    np.savez_compressed(args.out, pictures=stacked["pictures"], **numbers, allow_pickle=False)
+    np.savez_compressed(args.out, pictures=stacked["pictures"], **numbers)
 
 
 if __name__ == "__main__":

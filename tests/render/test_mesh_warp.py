@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from visavis.render.head import Head, make_head
-from visavis.render.mesh_warp import MeshWarpRenderer, resized
+from visavis.render.mesh_warp import MeshWarpRenderer, near_nodes, resized
 from visavis.render.solve import turn
 from visavis.types import ARKIT_NAMES, Motion
 
@@ -153,3 +153,22 @@ def test_the_shoulders_do_not_turn(head, portrait):
     assert head.weight[int(forehead[1] / head.step), int(forehead[0] / head.step)] > 0.8
     rows = head.nodes[..., 1] > chin[1] + 0.8 * (chin[1] - forehead[1])
     assert not rows.any() or head.weight[rows].max() < 0.2
+
+
+@pytest.mark.parametrize("side", [64, 128, 258])
+def test_a_mouth_that_leaves_the_picture_is_drawn_to_its_edge(renderer, portrait, side):
+    face = renderer.prepare(portrait, (side, side))
+    for down in np.linspace(0.5, 3, 11):
+        moved = motion(jawOpen=0.7)
+        moved.translation[0] = (0.2, down)
+        assert renderer.draw(face, moved).shape == (side, side, 3)
+
+
+def test_nodes_near_a_place_reach_to_the_last_pixel():
+    step, size = 3, 64
+    nodes = np.arange(0, size + step, step, dtype=np.float32)
+    turned = np.stack(np.meshgrid(nodes, nodes), -1)
+    rows, columns = near_nodes(turned, np.float32([[40, 50], [70, 80]]), step)
+    assert (rows.stop - 1) * step >= size - 1
+    assert (columns.stop - 1) * step >= size - 1
+    assert near_nodes(turned, np.float32([[200, 200], [230, 230]]), step) is None

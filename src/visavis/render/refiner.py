@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from visavis.hub import asset
 from visavis.nn.session import Network
 from visavis.render.geometry import SHIFT as BITS
-from visavis.render.geometry import outline, refine, smooth_curve, smoothstep, subpixel
+from visavis.render.geometry import outline, ramp, refine, smooth_curve, smoothstep, subpixel
 from visavis.render.mesh_warp import Face, Moment, expression_points, near_nodes
 from visavis.render.mouth import skin_tone
 from visavis.render.patch import MOUTH, Drawn, Sketch, View, make_sketch
@@ -36,12 +36,13 @@ CHANNELS = {"mouth": 17, "eye": 9}
 skull 3 + its opening 1, memory that moves with the jaw 3 + 1. Eye: the first nine."""
 SHIFT_MM = 10.0
 """Shift that counts as 1."""
-PARTED_MM, OPEN_MM = 4.0, 10.0
+PARTED_MM, OPEN_MM = 4.0, 18.0
 """Opening of the photograph's lips from which on its own upper teeth are remembered, and all."""
 _FIT = (0.8, 1.15)  # by which borrowed teeth are made smaller or larger
 _MOST_GAIN = 1.6  # by which borrowed teeth are brightened or darkened
 NO_GATES = np.zeros((1, 0, 1, 1), np.float32)
 """The gates of patches without a memory."""
+_MOVED_MM = (0.4, 2.4)  # shift of the skin round an eye from which on it is corrected, and fully
 _EDGE_MM = 4.0  # at a patch's edge the difference fades out over this
 
 
@@ -98,11 +99,12 @@ class Refiner:
         count = 1 if self._eye is None else len(sketch.views)
         drawn = list(enumerate(islice(sketch.draw(face.skin, moment), count)))
         deltas = self._ask(self._mouth, refined, drawn[:1], moment)
-        if self._eye is not None:
+        strengths = [1.0, *(_lids_moved(patch) for _, patch in drawn[1:])]
+        if self._eye is not None and max(strengths[1:]) > 0:
             deltas += self._ask(self._eye, refined, drawn[1:], moment)
         step = face.skin.mesh.step
-        for (k, patch), delta in zip(drawn, deltas, strict=True):
-            window = refined.windows[k]
+        for (k, patch), delta, strength in zip(drawn, deltas, strengths, strict=False):
+            window = refined.windows[k] * np.float32(strength)
             if patch.tongue is not None:  # the networks have never seen one raised
                 window = window * (1 - patch.tongue[..., None])
             change = np.round(delta * window).astype(np.int16)
@@ -126,6 +128,14 @@ class Refiner:
         paint, gates = (_enlarged(maps, size) for maps in (*answer, NO_GATES)[:2])
         deltas = compose(stack, paint, gates) * np.float32(127.5)
         return list(np.ascontiguousarray(np.moveaxis(deltas, 1, -1)))
+
+
+def _lids_moved(drawn: Drawn) -> float:
+    """Return how much of a correction an eye is due: 0 as photographed, 1 with lids far from there.
+
+    Where nothing has moved the photograph is right.
+    """
+    return ramp(float(np.percentile(np.abs(drawn.shift[::4, ::4]), 95)), *_MOVED_MM)
 
 
 def _shrunk(inputs: FloatArray, factor: int) -> FloatArray:

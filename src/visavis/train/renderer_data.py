@@ -3,14 +3,16 @@
 ``python -m visavis.train.renderer_data --shared ../shared --pairs DIR --out OUT`` takes same-person
 pictures (``recipes/make_face_pairs.py``) and the frames of the shared clips, lays each picture over
 each other one of the person (skull over skull), draws the one with the other's expression by the
-renderer's own code (render/patch.py), and writes flat arrays, one folder per kind of patch:
+renderer's own code (render/patch.py), and writes ``PERSON.npz`` with, for mouths (``mouth_``) and
+eyes (``eye_``), left eyes mirrored:
 
 - ``warp`` (n, h, w, 3), ``target`` (n, h, w, 3), ``cover`` (n, h, w) uint8, ``shift``
   (n, h, w, 2) int8 in quarter mm;
-- ``rest`` (s, h, w, 3) the pictures that were warped, and ``index.json``: each row's picture,
-  group and how much of it has moved;
-- mouths: ``memory`` (s, 2, h, w, 4) two other pictures of the same mouth, the most open, with what
-  of them is not skin; rows say how far the jaw has gone since (``jaw``, px, for both).
+- ``rest`` (s, h, w, 3) the pictures that were warped; mouths: ``memory`` (s, 3, h, w, 4) up to
+  three other pictures of the same mouth, the most open, with what of them is not skin;
+- ``index``, JSON: of each row the number of its picture (``rest``), the person (``group``), how far
+  eyes are open and were (``eye``, ``from_eye``, mm), how much has moved, and for mouths two of the
+  memories and how far the jaw has gone since (``jaw``, px).
 """
 
 from __future__ import annotations
@@ -292,11 +294,13 @@ def _work(job: Job) -> str:
     rows = None if group is None else group_rows(thinned(group, job.most), density)
     if rows is None or not rows.index["mouth"]:
         return f"{name}: nothing"
-    arrays = {f"{k}_{n}": np.stack(v) for k, a in rows.arrays.items() for n, v in a.items()}
+    arrays: dict[str, Any] = {
+        f"{k}_{n}": np.stack(v) for k, a in rows.arrays.items() for n, v in a.items()
+    }
     arrays["index"] = np.array(json.dumps(rows.index))
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, **arrays, allow_pickle=False)
+        np.savez(file, **arrays)
     part.replace(path)
     return f"{name}: {len(rows.index['mouth'])}"
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visavis.data.people import TEST_PERSONS
+from visavis.errors import InputError
 from visavis.render.refiner import SHIFT_MM, colours, remembered
 
 OPEN_EYE_MM = 5.5
@@ -37,6 +38,11 @@ class Patches:
                         arrays.setdefault(name.removeprefix(f"{part}_"), []).append(stored[name])
                 self.rows += [{**row, "rest": row["rest"] + base} for row in rows]
                 base += len(stored[f"{part}_rest"])
+        if not self.rows:
+            raise InputError(
+                f"There is no {part} of the {split} split in {data}. Give a folder written by "
+                "visavis.train.renderer_data, with persons for every split."
+            )
         self.arrays = {name: np.concatenate(many) for name, many in arrays.items()}
         self.pools = self._pools()
 

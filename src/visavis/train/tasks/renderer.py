@@ -180,7 +180,7 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     weight = attention(batch["inputs"])
     is_judged = plan.adversarial > 0 and work.step >= plan.calm * plan.steps
     losses: dict[str, Tensor] = {}
-    with torch.autocast(plan.device, torch.bfloat16):
+    with torch.autocast(torch.device(plan.device).type, torch.bfloat16):
         delta, mask = painted(work.net, batch["inputs"])
         made = batch["inputs"][:, :3] + delta.float()
         if is_judged:
