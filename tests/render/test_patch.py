@@ -1,5 +1,7 @@
 """Patches lie where mouth and eyes are, at one scale for every portrait, and show the warp."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,11 @@ def test_a_raised_tongue_is_told(drawing):
     assert mouths[0].tongue is None
     assert mouths[1].tongue.sum() > 50
     assert mouths[1].tongue.max() <= 1
+
+
+def test_eyes_nobody_asks_for_are_not_drawn(drawing):
+    _, face, sketch = drawing
+    mouth = next(replace(sketch, eyes=()).draw(face.skin, moment(face, jawOpen=0.4)))
+    assert np.array_equal(
+        mouth.picture, next(sketch.draw(face.skin, moment(face, jawOpen=0.4))).picture
+    )

@@ -111,17 +111,26 @@ class Sketch:
     rest: tuple[ImageArray, ...]
 
     def draw(self, mesh: Skin, moment: Moment) -> Iterator[Drawn]:
-        """Yield each patch at ``moment``, in the order of ``views``."""
+        """Yield each patch at ``moment``, in the order of ``views``; what is not asked for costs
+        nothing.
+        """
         points = moment.points * self.scale
         h, w = self.skin.shape[:2]
-        inner = [self.mouth.draw(points, moment.tongue, (w, h))]
-        inner += [eye.draw(points) for eye in self.eyes]
+        inner = self._inside(points, moment.tongue)
         for view, nodes, overlay in zip(self.views, self.nodes, inner, strict=True):
             drawn = self._patch(view, nodes, overlay, mesh, moment.expression)
             if view.kind is MOUTH and moment.tongue > 0:
                 box, shown = self.mouth.tongue_in_sight(points, moment.tongue, (w, h))
                 drawn = replace(drawn, tongue=view.out_of(box, shown))
             yield drawn
+
+    def _inside(
+        self, points: FloatArray, tongue: float
+    ) -> Iterator[tuple[Box, ImageArray, FloatArray]]:
+        """Yield what lies in the openings of lips and lids, each drawn only when asked for."""
+        yield self.mouth.draw(points, tongue, self.skin.shape[1::-1])
+        for eye in self.eyes:
+            yield eye.draw(points)
 
     def _patch(
         self,
