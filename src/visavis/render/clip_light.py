@@ -62,12 +62,11 @@ class Patch:
         """Return the patch (h, w, 3) uint8 as frame ``index`` shows the head."""
         share = self.shares[index]
         picked = np.flatnonzero(share > 0.01)
-        picture = self.looks[picked[0]].astype(np.float32) * share[picked[0]]
         if len(picked) == 1:
             return self.looks[picked[0]]
-        for k in picked[1:]:
-            picture += self.looks[k] * share[k]
-        return np.asarray(picture / share[picked].sum(), np.uint8)
+        share = share[picked] / share[picked].sum()
+        mixed = np.tensordot(share, self.looks[picked].astype(np.float32), 1)
+        return np.round(mixed).astype(np.uint8)
 
 
 def facets(rig: Rig) -> tuple[np.ndarray, int]:
