@@ -54,7 +54,7 @@ def make_plate(
     """
     if not known.any():
         return image
-    given = {"image": image, "known": known, "wanted": wanted, **vars(texture)}
+    given = {"image": image, "known": known, "wanted": wanted, "roughness": texture.fine}
     return remembered(
         "plate", given, lambda: {"plate": _made_up(image, known, wanted, texture.fine)}
     )["plate"]
