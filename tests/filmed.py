@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,13 +27,15 @@ def nodding(portrait: Portrait, length: int = LENGTH) -> list[ImageArray]:
     return [renderer.draw(appearance, motion[i : i + 1]) for i in range(length)]
 
 
-def write_clip(path: Path, images: list[ImageArray], fps: int = 25) -> Path:
-    """Write ``images`` as H.264."""
+def write_clip(
+    path: Path, images: list[ImageArray], fps: int = 25, stamps: Sequence[int] | None = None
+) -> Path:
+    """Write ``images`` as H.264, shown at ``stamps`` frames from the start."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "12"})
         stream.width, stream.height = images[0].shape[1::-1]
         stream.pix_fmt = "yuv420p"
-        for n, image in enumerate(images):
+        for n, image in zip(stamps or range(len(images)), images, strict=True):
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(image))
             frame.pts, frame.time_base = n, Fraction(1, fps)
             container.mux(stream.encode(frame))

@@ -15,7 +15,7 @@ import pytest
 from filmed import LENGTH, SIDE, nodding, write_clip
 from visavis.errors import InputError, NoFaceFound, UnreadableMedia
 from visavis.faces import watch
-from visavis.faces.film import FilmPortrait, framed
+from visavis.faces.film import Film, FilmPortrait, framed
 from visavis.faces.framing import Region
 from visavis.faces.measure import mouth_opening
 from visavis.faces.watch import read_film, smoothed
@@ -131,6 +131,35 @@ def test_of_two_persons_one_is_followed(pictures: list[ImageArray], write: Write
     assert any("--face" in w for w in read_film(path).warnings)
     with pytest.raises(InputError, match="no face 3"):
         read_film(path, face=3)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_jump_of_the_time_stamps_holds_one_picture(
+    pictures: list[ImageArray], tmp_path: Path, suffix: str
+) -> None:
+    half, later = LENGTH // 2, 30 * 25
+    stamps = [n + (later if n >= half else 0) for n in range(LENGTH)]
+    path = write_clip(tmp_path / f"gap.{suffix}", pictures, stamps=stamps)
+    found = read_film(path).film
+    held = watch._LONGEST_HOLD_S * 25
+    assert found.rate == 25
+    assert abs(len(found) - (LENGTH + held)) <= 1
+    changes = [i for i in range(1, len(found)) if not _is_alike(found, i)]
+    assert changes[: half - 1] == list(range(1, half))
+    assert len(changes) == LENGTH - 1
+
+
+def _is_alike(film: Film, index: int) -> bool:
+    return np.array_equal(film.pictures[index], film.pictures[index - 1])
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(30, 30), (31, 31), (32, 16), (44, 22), (60, 30)])
+def test_no_more_pictures_a_second_are_kept_than_are_needed(
+    pictures: list[ImageArray], write: Write, fps: int, rate: int
+) -> None:
+    found = read_film(write(pictures, fps))
+    assert found.film.rate == rate
+    assert len(found.film) == pytest.approx(LENGTH * rate / fps, abs=1)
 
 
 def test_what_cannot_be_used_is_refused(

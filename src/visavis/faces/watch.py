@@ -37,7 +37,7 @@ MOST_BYTES = 512 * 2**20
 LEAST_S = 8.0
 """So much of a clip is looked at for a person's looks, even if less is shown."""
 MOST_FPS = 30
-"""Of faster clips only so many pictures a second are kept."""
+"""Of faster clips every second picture is kept, or every third, so that no more are shown."""
 SHORTEST_S, FEWEST = 0.4, 8
 LOST_S = 0.15
 """Over a shorter loss of the face the points are drawn straight; through a longer one the clip is
@@ -59,6 +59,7 @@ MOST_KEYS = 6
 KEY_APART_DEG = 7.0
 """Frames with closed lips whose heads are so far apart are worth keeping both."""
 _LONGEST_HOLD_S = 5
+_SPARE = Fraction(1, 20)  # of MOST_FPS: rates as much above it are taken for it
 
 
 def read_film(
@@ -119,8 +120,8 @@ class _Seen:
 
 def _watched(reader: VideoReader, face: int | None, needed_s: float | None) -> _Seen:
     """Follow the face through all pictures, or through those that are needed."""
-    every = max(1, round(reader.fps / MOST_FPS))
-    seen = _Seen(reader.fps / every, [], [], [], [], [], [])
+    every = max(1, ceil(reader.ticks_fps / MOST_FPS - _SPARE))
+    seen = _Seen(reader.ticks_fps / every, [], [], [], [], [], [])
     last: FaceLandmarks | None = None
     thumb: Any = None
     shot = size = 0
@@ -152,15 +153,18 @@ def _watched(reader: VideoReader, face: int | None, needed_s: float | None) -> _
 
 
 def _steady(reader: VideoReader, rate: Fraction) -> Iterator[ImageArray]:
-    """Yield the pictures of ``reader`` at a constant ``rate``, each as long as it is shown."""
+    """Yield the pictures of ``reader`` at a constant ``rate``, each as long as it is shown.
+
+    A gap in the time stamps counts as ``_LONGEST_HOLD_S``; what comes after it moves up.
+    """
     held: ImageArray | None = None
     start: Fraction | None = None
     due = 0
     for image, stamp in reader:
         at = stamp * reader.time_base * rate
         start = at if start is None else start
-        upto = min(at - start, due + _LONGEST_HOLD_S * rate)
-        while held is not None and due + Fraction(1, 2) <= upto:
+        start = max(start, at - due - _LONGEST_HOLD_S * rate)
+        while held is not None and due + Fraction(1, 2) <= at - start:
             yield held
             due += 1
         held = image

@@ -211,8 +211,10 @@ class VideoReader:
     """The pictures of one video, decoded one at a time, upright, full-range sRGB values.
 
     Iterate once for pairs of image (h, w, 3) RGB uint8 and integer time stamp; the stamp times
-    ``time_base`` is in seconds on the clock of ``open_audio``. ``size`` is (width, height) as shown
-    and ``fps`` the average frame rate. Use as a context manager to close the file early.
+    ``time_base`` is in seconds on the clock of ``open_audio``. ``size`` is (width, height) as shown,
+    ``fps`` the average frame rate; ``ticks_fps`` is the rate of a clock that ticks at each picture:
+    higher where rates vary, and where stamps jump it is not lower, as the average is. Use as a
+    context manager to close the file early.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -236,6 +238,7 @@ class VideoReader:
         self._first = first
         self.time_base = Fraction(stream.time_base or 1)
         self.fps = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        self.ticks_fps = Fraction(stream.guessed_rate or self.fps)
         self.rotation = first.rotation % 360
         turned = self.rotation % 180 == 90
         self.size = (first.height, first.width) if turned else (first.width, first.height)
