@@ -19,10 +19,10 @@ import os
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ LIMIT = 512 * 2**20
 """Bytes that all entries may take together; one alone may take an eighth."""
 _OFF = ("off", "0", "no", "none")
 _PREFIX, _SUFFIX = "visavis-", ".npz"
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_SEAL = 16  # bytes at the end of an entry: a digest of all before
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -135,31 +135,43 @@ def _maker() -> str:
 def _read(path: Path) -> Arrays | None:
     """Return the entry at ``path``, None if there is none or it is damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-        os.utime(path)
-    except _DAMAGED:
+        data = path.read_bytes()
+    except OSError:
         return None
-    return found
+    packed = data[:-_SEAL]
+    if _seal(packed) != data[-_SEAL:]:
+        return None
+    with suppress(OSError):  # an entry that may only be read
+        os.utime(path)
+    with np.load(BytesIO(packed), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _write(path: Path, arrays: Arrays) -> None:
     """Put ``arrays`` at ``path`` in one step, unless they are too large to keep."""
     if sum(array.nbytes for array in arrays.values()) > LIMIT // 2:
         return
+    packed = _packed(arrays)
+    if len(packed) + _SEAL > LIMIT // 8:
+        return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            _pack(file, arrays)
-        if Path(name).stat().st_size <= LIMIT // 8:
-            Path(name).replace(path)
+            file.write(packed + _seal(packed))
+        Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
 
 
-def _pack(file: Any, arrays: Arrays) -> None:
-    """Write ``arrays`` to the open ``file`` as an .npz; only numbers of pictures stay unpacked."""
+def _seal(data: bytes) -> bytes:
+    """Return the digest that tells whether ``data`` is whole."""
+    return hashlib.blake2b(data, digest_size=_SEAL).digest()
+
+
+def _packed(arrays: Arrays) -> bytes:
+    """Return ``arrays`` as an .npz; only numbers of pictures stay unpacked."""
+    file = BytesIO()
     with zipfile.ZipFile(file, "w", compresslevel=1) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -167,6 +179,7 @@ def _pack(file: Any, arrays: Arrays) -> None:
             entry.compress_type = zipfile.ZIP_STORED if is_picture else zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as part:
                 np.lib.format.write_array(part, np.asarray(array, order="C"), allow_pickle=False)
+    return file.getvalue()
 
 
 def _tidy(folder: Path) -> None:

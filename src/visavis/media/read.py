@@ -211,9 +211,9 @@ class VideoReader:
     """The pictures of one video, decoded one at a time, upright, full-range sRGB values.
 
     Iterate once for pairs of image (h, w, 3) RGB uint8 and integer time stamp; the stamp times
-    ``time_base`` is in seconds on the clock of ``open_audio``. ``size`` is (width, height) as shown,
-    ``fps`` the average frame rate; ``ticks_fps`` is the rate of a clock that ticks at each picture:
-    higher where rates vary, and where stamps jump it is not lower, as the average is. Use as a
+    ``time_base`` is in seconds on the clock of ``open_audio``. ``size`` is (width, height) as
+    shown, ``fps`` the average frame rate, and ``ticks_fps`` that of a clock with a tick for each
+    picture: more than the average where rates vary, and no less where time stamps jump. Use as a
     context manager to close the file early.
     """
 
