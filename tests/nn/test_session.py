@@ -61,5 +61,13 @@ def test_a_device_that_is_not_served_says_what_to_install(device):
         providers(device, [CPU])
 
 
-def test_a_packaged_network_is_loaded_once():
-    assert packaged(NETWORK) is packaged(NETWORK)
+def test_a_packaged_network_is_loaded_once_for_each_device(monkeypatch):
+    monkeypatch.delenv(DEVICE_VARIABLE, raising=False)
+    first = packaged(NETWORK)
+    assert packaged(NETWORK, threads=1) is packaged(NETWORK) is first
+    assert packaged(NETWORK, threads=2) is not first
+    monkeypatch.setenv(DEVICE_VARIABLE, "abacus")
+    with pytest.raises(InputError, match="no device 'abacus'"):
+        packaged(NETWORK)
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    assert packaged(NETWORK) is first

@@ -124,7 +124,15 @@ def _missing(device: str, reason: str) -> MissingExtra:
     )
 
 
-@cache
 def packaged(name: str, threads: int = 1) -> Network:
-    """Return the packaged network ``name`` (a file name in assets/), loaded once per process."""
-    return Network(str(asset(name)), threads)
+    """Return the packaged network ``name`` (a file name in assets/) on the device that is chosen.
+
+    It is loaded once per process and device.
+    """
+    return _loaded(name, threads, _chosen())
+
+
+@cache
+def _loaded(name: str, threads: int, device: str) -> Network:
+    """Return the packaged network ``name`` on ``device``."""
+    return Network(str(asset(name)), threads, device)
