@@ -31,7 +31,7 @@ def disc(side: int = SIDE) -> np.ndarray:
 
 
 def plate_of(image: np.ndarray, hidden: np.ndarray, texture: Texture | None = None) -> np.ndarray:
-    return make_plate(image, ~hidden, hidden, texture or texture_of(image, ~hidden))
+    return make_plate(image, ~hidden, hidden, (texture or texture_of(image, ~hidden)).fine)
 
 
 def test_what_is_known_stays_and_the_rest_is_as_rough() -> None:
@@ -56,3 +56,27 @@ def test_a_plate_is_made_once_for_what_it_depends_on(
     assert np.array_equal(first, again)
     plate_of(image, hidden, replace(texture, fine=texture.fine / 2))
     assert len(list(tmp_path.glob("*.npz"))) == 2
+
+
+@pytest.mark.parametrize("longest", [64, 150, 400])
+def test_what_is_made_up_smaller_leaves_the_known_and_takes_nothing_of_the_hidden(
+    longest: int,
+) -> None:
+    image, hidden = grass(300), disc(300)
+    image[..., 2] = 90
+    covered = image.copy()
+    covered[hidden] = 255
+    rough = texture_of(image, ~hidden).fine
+    plate = make_plate(covered, ~hidden, hidden, rough, longest)
+    assert np.array_equal(plate[~hidden], image[~hidden])
+    assert np.abs(plate[hidden][:, 2].astype(int) - 90).max() <= 2
+    assert abs(plate[hidden][:, 1].mean() - image[~hidden][:, 1].mean()) < 12
+    assert plate[hidden][:, 1].std() > 0.4 * image[~hidden][:, 1].std()
+
+
+def test_a_single_known_pixel_is_enough_at_any_size() -> None:
+    image = np.full((300, 300, 3), 200, np.uint8)
+    known = np.zeros((300, 300), bool)
+    image[7, 5], known[7, 5] = 50, True
+    rough = np.zeros((300, 300), np.float32)
+    assert np.abs(make_plate(image, known, ~known, rough, 50).astype(int) - 50).max() <= 1

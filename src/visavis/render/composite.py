@@ -18,7 +18,7 @@ import numpy as np
 
 from visavis.faces.topology import OVAL
 from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
-from visavis.render.plate import Texture, make_plate, texture_of
+from visavis.render.plate import make_plate, texture_of
 from visavis.render.sampling import Moving
 from visavis.render.tone import Tone, tone_of
 from visavis.types import FloatArray, ImageArray, Portrait
@@ -40,6 +40,7 @@ _RAYS = 144  # directions in which the head's outline is known
 _BULGE, _BULGE_TURN = 0.35, (12.0, 85.0)  # of a head cut off, degrees from where its outline ends
 _FADE = 0.06  # of the face height: how far beyond the picture leaks of the matte fade
 _MOSTLY = 0.75  # share of the person in pixels that hair beyond the picture is made of
+_HAIR_LONGEST = 1024  # px of the whole picture at which hair beyond it is made up
 _OUTLINE = 0.02  # of the face height: softness of an outline beyond the picture
 
 
@@ -96,7 +97,7 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     nobody = matte < _NONE
     texture = texture_of(image, nobody & (outside > _RIM[1]))
     known = nobody & (outside > _RIM[1] + (_RIM[0] - _RIM[1]) * smoothstep(texture.wide, *_BUSY))
-    plate = make_plate(image, known, ~known & (inside < _SEEN), texture)
+    plate = make_plate(image, known, ~known & (inside < _SEEN), texture.fine)
     sure = (matte > _SURE) & (inside > _CORE)
     person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
     share, trust = _by_colour(image, plate, person, texture.wide)
@@ -183,8 +184,8 @@ def _extended(canvas: ImageArray, outline: FloatArray, oval: FloatArray, margin:
     face = np.zeros(outline.shape, np.uint8)
     cv2.fillPoly(face, [np.round(oval + margin).astype(np.int32)], 1)
     known &= face == 0
-    everywhere = np.full(outline.shape, 255, np.float32)
-    made = make_plate(canvas, known, wanted, Texture(everywhere, everywhere))
+    rough = np.full(outline.shape, 255, np.float32)
+    made = make_plate(canvas, known, wanted, rough, _HAIR_LONGEST)
     share = np.where(within, 0, smoothstep(outline, 0.5, _SURE)).astype(np.float32)
     return over(made, canvas, share)
 

@@ -18,6 +18,8 @@ from visavis.media.cache import remembered
 from visavis.render.geometry import Box, fill_outside, grid, smoothstep
 from visavis.types import FloatArray, ImageArray
 
+LONGEST = 1600
+"""Longest side in px at which backgrounds are made up; larger ones are enlarged from there."""
 _COARSE = 64  # longest side of the picture in which patches are looked for
 _PATCH = 2  # half the side of a patch there
 _MOST_SOURCES = 2000
@@ -45,19 +47,50 @@ class Texture:
 
 
 def make_plate(
-    image: ImageArray, known: BoolArray, wanted: BoolArray, texture: Texture
+    image: ImageArray,
+    known: BoolArray,
+    wanted: BoolArray,
+    roughness: FloatArray,
+    longest: int = LONGEST,
 ) -> ImageArray:
     """Return ``image`` (h, w, 3) with all that is not ``known`` (h, w) filled in.
 
-    ``wanted`` (h, w) says where the filling may be seen, and is worth the work; ``texture`` where
-    it must not be smooth. A picture of nothing but the person stays as it is.
+    ``wanted`` (h, w) says where the filling may be seen, and is worth the work; ``roughness`` (the
+    fine texture, h, w) where it must not be smooth. What is made up is made of at most ``longest``
+    px and enlarged. A picture of nothing but the person stays as it is.
     """
     if not known.any():
         return image
-    given = {"image": image, "known": known, "wanted": wanted, "roughness": texture.fine}
-    return remembered(
-        "plate", given, lambda: {"plate": _made_up(image, known, wanted, texture.fine)}
-    )["plate"]
+    h, w = known.shape
+    factor = longest / max(h, w)
+    parts = image, known, wanted, roughness
+    if factor < 1:
+        parts = _shrunk(*parts, (max(1, round(w * factor)), max(1, round(h * factor))))
+    given = dict(zip(("image", "known", "wanted", "roughness"), parts, strict=True))
+    plate = remembered("plate", given, lambda: {"plate": _made_up(*parts)})["plate"]
+    if factor < 1:
+        plate = cv2.resize(plate, (w, h), interpolation=cv2.INTER_CUBIC)
+        cv2.copyTo(image, known.astype(np.uint8), plate)
+    return plate
+
+
+def _shrunk(
+    image: ImageArray,
+    known: BoolArray,
+    wanted: BoolArray,
+    roughness: FloatArray,
+    size: tuple[int, int],
+) -> tuple[ImageArray, BoolArray, BoolArray, FloatArray]:
+    """Return what ``_made_up`` takes at ``size`` (width, height), its colours of what is known."""
+    share, asked = (
+        cv2.resize(x.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for x in (known, wanted)
+    )
+    free = cv2.copyTo(image, known.astype(np.uint8)).astype(np.float32)
+    small = cv2.resize(free, size, interpolation=cv2.INTER_AREA)
+    small /= np.maximum(share, 1e-6)[..., None]
+    rough = cv2.resize(roughness, size, interpolation=cv2.INTER_LINEAR)
+    return np.round(small).clip(0, 255).astype(np.uint8), share > 0, asked > 0, rough
 
 
 def _made_up(
