@@ -16,6 +16,7 @@ from visavis.types import SAMPLE_RATE, FloatArray
 
 Sound = str | Path | tuple[FloatArray, int]
 """A file with sound, or samples and their rate."""
+_SPARE_S = 1.0  # files are a little off in what they say of their length
 
 
 @contextmanager
@@ -45,12 +46,12 @@ def sound_file(sound: Sound | None) -> Iterator[Path | None]:
 
 
 def seconds_of(sound: Sound | None, trim: Trim | None) -> float | None:
-    """Return how long ``sound`` is by its own word; None: that is not known."""
+    """Return how long ``sound`` may be: its own word and ``_SPARE_S``; None: that is not known."""
     if not isinstance(sound, (str, Path)):
         return None
     with open_audio(sound, trim) as reader:
         samples = reader.duration_samples
-    return None if samples is None else samples / SAMPLE_RATE + 1
+    return None if samples is None else samples / SAMPLE_RATE + _SPARE_S
 
 
 def paired(
