@@ -144,6 +144,8 @@ def test_the_whole_photograph_keeps_its_aspect(
         ({"steps": 2, "motion_model": "rules"}, "steps 2.*rules"),
         ({"motion_model": "magic"}, "diffused, rules"),
         ({"quality": "ultra"}, "draft, standard, high"),
+        ({"loop": "nonsense"}, "loop 'nonsense'.*pingpong, repeat, hold"),
+        ({"redrive": "xx"}, "redrive 'xx'.*mouth, face"),
     ],
 )
 def test_impossible_options_are_refused_in_words(

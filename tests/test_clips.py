@@ -33,6 +33,13 @@ def test_a_clip_keeps_its_own_picture_and_says_something_else(
         visavis.animate(clip, sound, tmp_path / "other.mp4", loop="round")
     with pytest.raises(OutputError, match="being read"):
         visavis.animate(clip, sound, clip)
+    opened = visavis.open_portrait(clip, loop="hold")
+    kept, turned = (
+        [f.image for f in visavis.frames(opened, sound, size=128, loop=loop)]
+        for loop in (None, "pingpong")
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(kept, images, strict=True))
+    assert not np.array_equal(turned[-1][top], images[-1][top])
 
 
 def test_a_clip_is_the_same_in_any_pieces_of_sound(
@@ -51,6 +58,15 @@ def test_a_clip_is_the_same_in_any_pieces_of_sound(
         images.append([f.image for f in frames])
     assert len(images[0]) == len(images[1]) == 29
     assert all(np.array_equal(a, b) for a, b in zip(*images, strict=True))
+
+
+@pytest.mark.parametrize("background", ["transparent", "green"])
+def test_a_clip_before_another_background_is_refused_by_hand_too(
+    portrait: Portrait, tmp_path: Path, background: str
+) -> None:
+    clip = visavis.open_portrait(write_clip(tmp_path / "clip.mp4", nodding(portrait)))
+    with pytest.raises(InputError, match="keeps its own background"):
+        visavis.load(background=background).prepare(clip, (SIDE, SIDE))
 
 
 def test_the_command_takes_a_video(portrait: Portrait, speech: np.ndarray, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError, check_whole
-from visavis.faces.film import FilmPortrait, framed
+from visavis.faces.film import FilmPortrait, asked, check_words, framed
 from visavis.faces.framing import Region, cut, fitted, head_and_shoulders
 from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
@@ -38,7 +38,7 @@ from visavis.motion.shaping import directed
 from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
-from visavis.render.renderers import renderer_by
+from visavis.render.renderers import clip_refused, renderer_by
 from visavis.timing import Stopwatch
 from visavis.types import (
     MOTION_FPS,
@@ -136,8 +136,8 @@ def parts(
 def open_portrait(
     picture: Picture,
     face: int | None = None,
-    loop: str = "pingpong",
-    redrive: str = "mouth",
+    loop: str | None = None,
+    redrive: str | None = None,
     needed_s: float | None = None,
 ) -> Portrait:
     """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
@@ -145,18 +145,23 @@ def open_portrait(
     A video becomes a portrait that keeps its own head motion, eyes and background and is given new
     words. ``face`` chooses one of several, counted from 1, left to right; by default the best.
     ``loop`` is what a clip does when it is over: "pingpong", "repeat" or "hold"; ``redrive`` what
-    of it is moved anew: the "mouth" or the "face", brows and cheeks too; ``needed_s`` how many
-    seconds will be shown, so that a long clip is not read to its end.
+    of it is moved anew: the "mouth" or the "face", brows and cheeks too (by default the first of
+    these, and what a clip already opened was opened with); ``needed_s`` how many seconds will be
+    shown, so that a long clip is not read to its end.
 
     Raises:
         UnreadableMedia: not a picture or video.
         NoFaceFound: it shows no face that can be animated.
+        InputError: there is no such ``loop`` or ``redrive``, or no face with that number.
     """
+    check_words(loop, redrive)
+    if isinstance(picture, FilmPortrait):
+        return asked(picture, loop, redrive)
     if isinstance(picture, Portrait):
         return picture
     if not isinstance(picture, np.ndarray):
         if is_video(picture):
-            return read_film(picture, face, loop, redrive, needed_s)
+            return asked(read_film(picture, face, needed_s), loop, redrive)
         return make_portrait(read_image(picture), face)
     if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or not picture.size:
         raise InputError(
@@ -169,8 +174,8 @@ def open_portrait(
 def _opened(
     picture: Picture,
     face: int | None,
-    loop: str,
-    redrive: str,
+    loop: str | None,
+    redrive: str | None,
     background: Background,
     shown: tuple[Sound | None, Trim | None] = (None, None),
 ) -> Portrait:
@@ -181,7 +186,7 @@ def _opened(
     is_path = isinstance(picture, (str, Path))
     is_clip = isinstance(picture, FilmPortrait) or (is_path and is_video(str(picture)))
     if is_clip and not is_photo(background):
-        raise InputError("A clip keeps its own background. Leave the background at 'photo'.")
+        raise clip_refused()
     needed_s = seconds_of(*shown) if is_clip else None
     return open_portrait(picture, face, loop, redrive, needed_s)
 
@@ -198,8 +203,8 @@ def frames(  # noqa: PLR0913 - as animate
     controls: Controls | Timeline | None = None,
     motion_model: str | None = None,
     steps: int = 1,
-    loop: str = "pingpong",
-    redrive: str = "mouth",
+    loop: str | None = None,
+    redrive: str | None = None,
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
 ) -> Iterator[Frame]:
@@ -236,8 +241,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     controls: Controls | Timeline | None = None,
     motion_model: str | None = None,
     steps: int = 1,
-    loop: str = "pingpong",
-    redrive: str = "mouth",
+    loop: str | None = None,
+    redrive: str | None = None,
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
     progress: Callable[[Tick], None] | None = None,
@@ -265,8 +270,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         controls: what the face is asked to do, all the time or over time.
         motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
         steps: calls of the learnt model for each stretch of motion: 1, 2 or 4.
-        loop: what a clip does when it is over: "pingpong", "repeat" or "hold".
-        redrive: what of a clip is moved anew: its "mouth", or the "face", brows and cheeks too.
+        loop: what a clip does when it is over: "pingpong" (default), "repeat" or "hold".
+        redrive: what of a clip is moved anew: its "mouth" (default), or the "face", brows and
+            cheeks too. A clip that was opened before keeps what it was opened with.
         background: what stands behind the person: "photo" (its own), "blur", "green",
             "transparent" (.webm, .mov, .gif, PNGs), "#RRGGBB", a picture's path, or an (h, w, 3)
             RGB uint8 array.

@@ -15,7 +15,7 @@ import pytest
 from filmed import LENGTH, SIDE, nodding, write_clip
 from visavis.errors import InputError, NoFaceFound, UnreadableMedia
 from visavis.faces import watch
-from visavis.faces.film import Film, FilmPortrait, framed
+from visavis.faces.film import Film, FilmPortrait, asked, framed
 from visavis.faces.framing import Region
 from visavis.faces.measure import mouth_opening
 from visavis.faces.watch import read_film, smoothed
@@ -70,6 +70,18 @@ def test_the_portrait_is_a_picture_with_closed_lips(clip: FilmPortrait) -> None:
 def test_a_clip_that_is_over(clip: FilmPortrait, loop: str, shown: list[int]) -> None:
     moving = replace(clip.film, loop=loop)
     assert [moving.at(n, 25) for n in (0, 1, 22, 23, 24, 45, 46, 47)] == shown
+
+
+def test_a_clip_can_be_asked_for_something_else(clip: FilmPortrait) -> None:
+    assert (clip.film.loop, clip.film.redrive) == ("pingpong", "mouth")
+    held = asked(clip, "hold", None)
+    assert (held.film.loop, held.film.redrive) == ("hold", "mouth")
+    again = asked(held, None, "face")
+    assert (again.film.loop, again.film.redrive) == ("hold", "face")
+    with pytest.raises(InputError, match="loop 'bounce'.*pingpong, repeat, hold"):
+        asked(clip, "bounce", None)
+    with pytest.raises(InputError, match="redrive ''.*mouth, face"):
+        asked(clip, None, "")
 
 
 def test_other_frame_rates_are_shown_in_their_own_time(clip: FilmPortrait) -> None:
@@ -169,8 +181,6 @@ def test_what_cannot_be_used_is_refused(
         read_film(write(pictures[:5]))
     with pytest.raises(NoFaceFound, match="24 pictures"):
         read_film(write([np.full_like(p, 90) for p in pictures]))
-    with pytest.raises(InputError, match="pingpong, repeat, hold"):
-        read_film(tmp_path / "any.mp4", loop="bounce")
     (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"\0" * 400)
     with pytest.raises(UnreadableMedia):
         read_film(tmp_path / "broken.mp4")

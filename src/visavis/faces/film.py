@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.errors import InputError
 from visavis.faces.framing import Region
 from visavis.types import FloatArray, ImageArray, Portrait
 
@@ -68,6 +69,29 @@ class FilmPortrait(Portrait):
     """A portrait that is one frame, ``film.keys[0]``, of a clip."""
 
     film: Film = field(kw_only=True)
+
+
+def check_words(loop: str | None, redrive: str | None) -> None:
+    """Refuse a ``loop`` that is none of ``LOOPS``, a ``redrive`` that is none of ``REDRIVES``.
+
+    Raises:
+        InputError: another word; None is none.
+    """
+    for name, word, known in (("loop", loop, LOOPS), ("redrive", redrive, REDRIVES)):
+        if word is not None and word not in known:
+            raise InputError(f"{name} {word!r} is not known. Give one of {', '.join(known)}.")
+
+
+def asked(portrait: FilmPortrait, loop: str | None, redrive: str | None) -> FilmPortrait:
+    """Return ``portrait`` with another ``loop`` and ``redrive``; None: as it is.
+
+    Raises:
+        InputError: another word than those of ``LOOPS`` and ``REDRIVES``.
+    """
+    check_words(loop, redrive)
+    film = portrait.film
+    film = replace(film, loop=loop or film.loop, redrive=redrive or film.redrive)
+    return replace(portrait, film=film)
 
 
 def framed(portrait: FilmPortrait, region: Region, size: tuple[int, int]) -> FilmPortrait:

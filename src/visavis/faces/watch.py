@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from visavis.errors import InputError, NoFaceFound
 from visavis.faces.crop import sample, upright_crop
-from visavis.faces.film import LOOPS, REDRIVES, Film, FilmPortrait, packed
+from visavis.faces.film import Film, FilmPortrait, packed
 from visavis.faces.landmarks import FaceLandmarks, refine, track
 from visavis.faces.matte import mattes
 from visavis.faces.measure import head_rotation, in_head, interocular, mouth_opening
@@ -63,11 +63,7 @@ _SPARE = Fraction(1, 20)  # of MOST_FPS: rates as much above it are taken for it
 
 
 def read_film(
-    path: str | Path,
-    face: int | None = None,
-    loop: str = "pingpong",
-    redrive: str = "mouth",
-    needed_s: float | None = None,
+    path: str | Path, face: int | None = None, needed_s: float | None = None
 ) -> FilmPortrait:
     """Return the person in the video ``path``.
 
@@ -75,19 +71,14 @@ def read_film(
         path: any video; pictures of other rates than 25 a second are welcome.
         face: which of several faces, counted from 1, left to right, in the first frame that shows
             any; by default the best.
-        loop: what happens when the sound is longer than the clip, one of ``LOOPS``.
-        redrive: what is moved anew, one of ``REDRIVES``.
         needed_s: how many seconds will be shown, if that is known; of a longer clip no more than
             these and what it takes to know the person is read.
 
     Raises:
         UnreadableMedia: it cannot be decoded.
         NoFaceFound: no frame shows a face that can be animated.
-        InputError: too short, no face with that number, another ``loop`` or ``redrive``.
+        InputError: too short, or no face with that number.
     """
-    for name, word, known in (("loop", loop, LOOPS), ("redrive", redrive, REDRIVES)):
-        if word not in known:
-            raise InputError(f"{name} {word!r} is not known. Give one of {', '.join(known)}.")
     with VideoReader(path) as reader:
         seen = _watched(reader, face, needed_s)
         seen.warnings.extend(reader.warnings)
@@ -102,7 +93,7 @@ def read_film(
             f"No face found in the {len(seen.pictures)} pictures of {shown(path)}. "
             "Give a clip of one person, seen from the front, uncovered and well lit."
         )
-    return _portrait(seen, loop, redrive)
+    return _portrait(seen)
 
 
 @dataclass(frozen=True)
@@ -228,13 +219,13 @@ def _sharpness(image: ImageArray, points: FloatArray) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).std())
 
 
-def _portrait(seen: _Seen, loop: str, redrive: str) -> FilmPortrait:
+def _portrait(seen: _Seen) -> FilmPortrait:
     """Return the portrait of the frame that shows the person best, with all others."""
     is_seen = np.array([f is not None for f in seen.found])
     shots = np.array(seen.shots)
     points, strength = _followed(seen, is_seen, shots)
     keys = _keys(points, strength, np.array(seen.sharp), np.array(seen.teeth))
-    film = Film(tuple(seen.pictures), seen.rate, points, strength, shots, keys, loop, redrive)
+    film = Film(tuple(seen.pictures), seen.rate, points, strength, shots, keys)
     image = film.picture(keys[0])
     landmarks = refine(image, FaceLandmarks(points[keys[0]], 1.0))
     verdict(landmarks)
