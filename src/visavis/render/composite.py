@@ -18,7 +18,7 @@ import numpy as np
 
 from visavis.faces.topology import OVAL
 from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
-from visavis.render.plate import make_plate, texture_of
+from visavis.render.plate import BoolArray, make_plate, texture_of
 from visavis.render.sampling import Moving
 from visavis.render.tone import Tone, tone_of
 from visavis.types import FloatArray, ImageArray, Portrait
@@ -86,7 +86,8 @@ def over(front: ImageArray, back: ImageArray, alpha: FloatArray) -> ImageArray:
 def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False) -> Layers:
     """Take ``portrait`` apart into what moves and what stands still.
 
-    For a cut-out the matte alone decides what is person; otherwise everything beside the person
+    For a cut-out the matte alone decides what is person, and at the edges of the picture, which may
+    be part of a larger one, without a look at colours; otherwise everything beside the person
     that the plate does not explain goes with it, and the layers add up to the photograph.
     """
     image, matte = portrait.image, portrait.matte
@@ -101,9 +102,11 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     sure = (matte > _SURE) & (inside > _CORE)
     person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
     share, trust = _by_colour(image, plate, person, texture.wide)
-    given = smoothstep(matte, *_CRISP)
+    if is_cutout:
+        trust *= smoothstep(_from_edges(matte.shape) / face_height, 0, _RIM[0])
+    given = crisp(matte)
     alpha = np.where(known, 0, np.where(sure, 1, given + (share - given) * trust))
-    alpha = _in_one_piece(alpha) if is_cutout else np.maximum(alpha, _least(image, plate))
+    alpha = held_by(sure, alpha) if is_cutout else np.maximum(alpha, _least(image, plate))
     alpha = (np.ceil(alpha * 255 - 1e-3) / 255).astype(np.float32)
     belief = trust + (1 - trust) * alpha**4 if is_cutout else np.float32(1) * (alpha > 0)
     front = _unmixed(image, plate, person, alpha, belief)
@@ -123,6 +126,12 @@ def _is_cut_off(head: FloatArray) -> bool:
     return bool(max(head[0].max(), head[:, 0].max(), head[:, -1].max()) > _SHARE_SEEN)
 
 
+def _from_edges(shape: tuple[int, ...]) -> FloatArray:
+    """Return how many px each pixel of a picture of ``shape`` (h, w) lies from its edges."""
+    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in shape)
+    return np.minimum.outer(rows, columns).astype(np.float32)
+
+
 def _by_colour(
     image: ImageArray, plate: ImageArray, person: FloatArray, doubt: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -138,14 +147,20 @@ def _by_colour(
     return np.clip(share, 0, 1), np.asarray(1 / (1 + error / _CERTAIN**2), np.float32)
 
 
-def _in_one_piece(alpha: FloatArray) -> FloatArray:
-    """Return ``alpha`` (h, w) without what hangs together with the person nowhere."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats((alpha > _PIECE).astype(np.uint8))
-    if count < 2:
+def held_by(core: BoolArray, alpha: FloatArray) -> FloatArray:
+    """Return ``alpha`` (h, w) without pieces that nowhere hang together with ``core`` (h, w)."""
+    count, parts = cv2.connectedComponents((alpha > _PIECE).astype(np.uint8))
+    held = np.bincount(parts[core], minlength=count) > 0
+    held[0] = False
+    if not held.any():
         return alpha
-    largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
-    near = cv2.dilate((parts == largest).astype(np.uint8), np.ones((5, 5), np.uint8))
+    near = cv2.dilate(held[parts].astype(np.uint8), np.ones((5, 5), np.uint8))
     return np.asarray(alpha * near, np.float32)
+
+
+def crisp(matte: FloatArray) -> FloatArray:
+    """Return the person's share (h, w) that ``matte`` (h, w), which is soft everywhere, means."""
+    return smoothstep(matte, *_CRISP)
 
 
 def _least(image: ImageArray, plate: ImageArray) -> FloatArray:

@@ -7,14 +7,18 @@ costs little more than its one talking head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from visavis.faces.framing import Region, cut
+from visavis.faces.topology import OVAL
 from visavis.render.base import Renderer
+from visavis.render.composite import crisp, held_by
+from visavis.render.geometry import Box, polygon_mask
 from visavis.render.mesh_warp import resized
+from visavis.render.plate import BoolArray
 from visavis.render.topology import face_height
 from visavis.types import ImageArray, Motion, Portrait
 
@@ -44,12 +48,14 @@ class InsetRenderer:
     def prepare(self, portrait: Portrait, size: tuple[int, int]) -> Inset:
         """Return the appearance of ``portrait`` for frames of ``size`` (width, height) pixels."""
         portrait = resized(portrait, size)
+        if self._is_cutout:  # before anything is cut: pieces may meet outside the region
+            portrait = replace(portrait, matte=held_by(_face(portrait), portrait.matte))
         region = moving_region(portrait)
         part = cut(portrait, region)
         inner = self._inner.prepare(part, (region.width, region.height))
         still = portrait.image
         if self._is_cutout:
-            still = np.dstack([still, np.round(portrait.matte * 255).astype(np.uint8)])
+            still = np.dstack([still, np.round(crisp(portrait.matte) * 255).astype(np.uint8)])
         return Inset(still, region, inner)
 
     def draw(self, appearance: Inset, motion: Motion) -> ImageArray:
@@ -75,3 +81,9 @@ def moving_region(portrait: Portrait) -> Region:
     region = Region(left, top, right - left, bottom - top)
     is_worth_it = region.width * region.height < WORTH * width * height
     return region if is_worth_it else Region(0, 0, width, height)
+
+
+def _face(portrait: Portrait) -> BoolArray:
+    """Return where (h, w) the face of ``portrait`` is."""
+    height, width = portrait.matte.shape
+    return polygon_mask(Box(0, 0, width, height), portrait.landmarks[list(OVAL), :2]) > 127
