@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from visavis.faces.topology import OVAL
-from visavis.render.geometry import Box, fill_outside, grid, refine, smoothstep
+from visavis.render.geometry import Box, grid, refine, smoothstep
 from visavis.render.plate import BoolArray, make_plate, texture_of
 from visavis.render.sampling import Moving
 from visavis.render.tone import Tone, tone_of
@@ -100,7 +100,7 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     known = nobody & (outside > _RIM[1] + (_RIM[0] - _RIM[1]) * smoothstep(texture.wide, *_BUSY))
     plate = make_plate(image, known, ~known & (inside < _SEEN), texture.fine)
     sure = (matte > _SURE) & (inside > _CORE)
-    person = fill_outside(image.astype(np.float32), sure.astype(np.float32))
+    person = make_plate(image, sure, np.zeros_like(sure), texture.fine)
     share, trust = _by_colour(image, plate, person, texture.wide)
     if is_cutout:
         trust *= smoothstep(_from_edges(matte.shape) / face_height, 0, _RIM[0])
@@ -133,13 +133,13 @@ def _from_edges(shape: tuple[int, ...]) -> FloatArray:
 
 
 def _by_colour(
-    image: ImageArray, plate: ImageArray, person: FloatArray, doubt: FloatArray
+    image: ImageArray, plate: ImageArray, person: ImageArray, doubt: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the person's share (h, w) by each pixel's colour, and how far to trust it, 0 to 1.
 
     ``doubt`` (h, w) is the likely error of the background's colours in levels.
     """
-    span = person - plate
+    span = person.astype(np.float32) - plate
     add = np.ones((1, 3), np.float32)
     length = np.maximum(cv2.transform(span * span, add), 1)
     share = cv2.transform((image.astype(np.float32) - plate) * span, add) / length
@@ -174,7 +174,7 @@ def _least(image: ImageArray, plate: ImageArray) -> FloatArray:
 def _unmixed(
     image: ImageArray,
     plate: ImageArray,
-    person: FloatArray,
+    person: ImageArray,
     alpha: FloatArray,
     belief: FloatArray,
 ) -> ImageArray:

@@ -66,8 +66,11 @@ def make_plate(
     parts = image, known, wanted, roughness
     if factor < 1:
         parts = _shrunk(*parts, (max(1, round(w * factor)), max(1, round(h * factor))))
-    given = dict(zip(("image", "known", "wanted", "roughness"), parts, strict=True))
-    plate = remembered("plate", given, lambda: {"plate": _made_up(*parts)})["plate"]
+    if wanted.any():
+        given = dict(zip(("image", "known", "wanted", "roughness"), parts, strict=True))
+        plate = remembered("plate", given, lambda: {"plate": _made_up(*parts)})["plate"]
+    else:  # smooth, which takes less time than reading what is remembered
+        plate = _made_up(*parts)
     if factor < 1:
         plate = cv2.resize(plate, (w, h), interpolation=cv2.INTER_CUBIC)
         cv2.copyTo(image, known.astype(np.uint8), plate)
@@ -105,7 +108,7 @@ def _made_up(
         copied = _laid_out(smooth, places).astype(np.float32)
         copied += _fitted(smooth - copied, known, size)
         filled = smooth + (copied - smooth) * smoothstep(roughness, *_ROUGH)[..., None]
-    plate = np.clip(filled, 0, 255).astype(np.uint8)
+    plate = np.round(filled).clip(0, 255).astype(np.uint8)
     plate[known] = image[known]
     return plate
 
