@@ -139,10 +139,13 @@ def _by_colour(
 
     ``doubt`` (h, w) is the likely error of the background's colours in levels.
     """
-    span = person.astype(np.float32) - plate
-    add = np.ones((1, 3), np.float32)
-    length = np.maximum(cv2.transform(span * span, add), 1)
-    share = cv2.transform((image.astype(np.float32) - plate) * span, add) / length
+    length, along = (np.zeros(doubt.shape, np.float32) for _ in range(2))
+    for seen, behind, own in zip(*map(cv2.split, (image, plate, person)), strict=True):
+        span = cv2.subtract(own, behind, dtype=cv2.CV_32F)
+        length += span * span
+        along += cv2.subtract(seen, behind, dtype=cv2.CV_32F) * span
+    length = np.maximum(length, 1)
+    share = along / length
     error = (doubt**2 + _NOISE**2) / length
     return np.clip(share, 0, 1), np.asarray(1 / (1 + error / _CERTAIN**2), np.float32)
 
@@ -165,10 +168,13 @@ def crisp(matte: FloatArray) -> FloatArray:
 
 def _least(image: ImageArray, plate: ImageArray) -> FloatArray:
     """Return the least share (h, w) of any person over ``plate`` (h, w, 3) that gives ``image``."""
-    more = image.astype(np.float32) - plate
-    room = np.where(more > 0, 255 - plate.astype(np.float32), plate)
-    red, green, blue = cv2.split(np.abs(more) / np.maximum(room, 1))
-    return np.asarray(np.minimum(cv2.max(cv2.max(red, green), blue), 1), np.float32)
+    least = np.zeros(image.shape[:2], np.float32)
+    for seen, behind in zip(cv2.split(image), cv2.split(plate), strict=True):
+        for high, low, room in ((seen, behind, 255 - behind), (behind, seen, behind)):
+            more = cv2.subtract(high, low)
+            share = cv2.divide(more, np.maximum(room, 1), dtype=cv2.CV_32F)
+            np.maximum(least, share, out=least)
+    return least
 
 
 def _unmixed(
@@ -182,10 +188,12 @@ def _unmixed(
 
     Elsewhere ``person``, colours continued from within.
     """
-    share = np.maximum(alpha, 1 / 255)[..., None]
-    own = np.clip((image - (1 - share) * plate) / share, 0, 255)
-    colours = person + (own - person) * belief[..., None]
-    return np.clip(np.round(colours), 0, 255).astype(np.uint8)
+    share, colours = np.maximum(alpha, 1 / 255), []
+    for seen, behind, within in zip(*map(cv2.split, (image, plate, person)), strict=True):
+        own = np.clip((seen - (1 - share) * behind) / share, 0, 255)
+        mixed = within + (own - within) * belief
+        colours.append(np.round(mixed, out=mixed).clip(0, 255, out=mixed).astype(np.uint8))
+    return cv2.merge(colours)
 
 
 def _extended(canvas: ImageArray, outline: FloatArray, oval: FloatArray, margin: int) -> ImageArray:
