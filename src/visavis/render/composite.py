@@ -90,6 +90,23 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     be part of a larger one, without a look at colours; otherwise everything beside the person
     that the plate does not explain goes with it, and the layers add up to the photograph.
     """
+    front, alpha, plate = _apart(portrait, face_height, is_cutout)
+    is_cut_off = _is_cut_off(portrait.head_matte)
+    margin = round((_MARGIN if is_cut_off else _SPARE) * max(alpha.shape))
+    oval = portrait.landmarks[list(OVAL), :2]
+    outline = _continued(alpha, oval.mean(0), margin, face_height)
+    canvas = np.pad(front, ((margin, margin), (margin, margin), (0, 0)), "reflect")
+    if is_cut_off:
+        canvas = _extended(canvas, outline, oval, margin)
+    face = Box.around(oval, _NODDING * face_height, alpha.shape[::-1])
+    shown, tone = None if is_cutout else plate, tone_of(portrait.image)
+    return Layers(canvas, outline, shown, margin, tone, face)
+
+
+def _apart(
+    portrait: Portrait, face_height: float, is_cutout: bool
+) -> tuple[ImageArray, FloatArray, ImageArray]:
+    """Return the person's colours (h, w, 3) and share (h, w), and the plate (h, w, 3)."""
     image, matte = portrait.image, portrait.matte
     outside, inside = (
         cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) / face_height
@@ -109,16 +126,7 @@ def make_layers(portrait: Portrait, face_height: float, is_cutout: bool = False)
     alpha = held_by(sure, alpha) if is_cutout else np.maximum(alpha, _least(image, plate))
     alpha = (np.ceil(alpha * 255 - 1e-3) / 255).astype(np.float32)
     belief = trust + (1 - trust) * alpha**4 if is_cutout else np.float32(1) * (alpha > 0)
-    front = _unmixed(image, plate, person, alpha, belief)
-    is_cut_off = _is_cut_off(portrait.head_matte)
-    margin = round((_MARGIN if is_cut_off else _SPARE) * max(matte.shape))
-    oval = portrait.landmarks[list(OVAL), :2]
-    outline = _continued(alpha, oval.mean(0), margin, face_height)
-    canvas = np.pad(front, ((margin, margin), (margin, margin), (0, 0)), "reflect")
-    if is_cut_off:
-        canvas = _extended(canvas, outline, oval, margin)
-    face = Box.around(oval, _NODDING * face_height, matte.shape[::-1])
-    return Layers(canvas, outline, None if is_cutout else plate, margin, tone_of(image), face)
+    return _unmixed(image, plate, person, alpha, belief), alpha, plate
 
 
 def _is_cut_off(head: FloatArray) -> bool:
