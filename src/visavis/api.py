@@ -7,13 +7,13 @@ writes each frame as it comes: offline is live played fast, in bounded memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
+from visavis.animator import MotionAnimator
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError, check_whole
@@ -23,18 +23,17 @@ from visavis.faces.inspect import Report, inspect_picture
 from visavis.faces.portrait import make_portrait
 from visavis.faces.watch import read_film
 from visavis.hub import ASSETS
-from visavis.media.given import Sound, paired, seconds_of, sound_file
+from visavis.media.given import Sound, seconds_of, sound_file
 from visavis.media.image import read_image, write_image
 from visavis.media.kinds import is_video
 from visavis.media.place import refuse_sources, whole_file
-from visavis.media.read import Trim, check_trim, open_audio
+from visavis.media.read import Trim
 from visavis.media.write import FrameWriter, check_alpha, open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Controls, Timeline, as_timeline
-from visavis.motion.files import check_motion_name, read_motion, write_motion
-from visavis.motion.filters import resample
+from visavis.motion.files import check_motion_name, write_motion
 from visavis.motion.models import motion_by
-from visavis.motion.shaping import directed
+from visavis.playing import Play, Scene, open_scene
 from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
@@ -42,7 +41,6 @@ from visavis.render.renderers import clip_refused, renderer_by
 from visavis.timing import Stopwatch
 from visavis.types import (
     MOTION_FPS,
-    SAMPLE_RATE,
     Frame,
     ImageArray,
     Motion,
@@ -56,8 +54,6 @@ CROP_SIZE = 512
 """Side in pixels of a head-and-shoulders picture unless ``size`` says otherwise."""
 LONGEST = 1920
 """Longest side of a whole photograph unless ``size`` says otherwise."""
-PIECE = SAMPLE_RATE // 5
-"""Samples handed to the animator at a time; any number gives the same frames."""
 
 Picture = str | Path | ImageArray | Portrait
 
@@ -215,11 +211,11 @@ def frames(  # noqa: PLR0913 - as animate
     )
     opened = _opened(portrait, None, loop, redrive, background, (audio, None))
     prepared = animator.prepare(*_framed(opened, size, crop))
-    play = _Play(animator, prepared, seed, as_timeline(controls))
+    play = Play(animator, prepared, seed, as_timeline(controls))
     with (
         sound_file(audio) as sound,
         sound_file(other) as heard,
-        _scene(play, sound, heard) as scene,
+        open_scene(play, sound, heard) as scene,
     ):
         yield from scene.frames
 
@@ -300,8 +296,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     prepared = animator.prepare(*_framed(opened, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
-        play = _Play(animator, prepared, seed, as_timeline(controls))
-        scene = stack.enter_context(_scene(play, sound, heard, trim, motion))
+        play = Play(animator, prepared, seed, as_timeline(controls))
+        scene = stack.enter_context(open_scene(play, sound, heard, trim, motion))
         has_alpha = is_transparent(background)
         writer = stack.enter_context(
             open_writer(out, prepared.size, fps, sound or heard, trim, has_alpha=has_alpha)
@@ -313,65 +309,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
 
 
-@dataclass(frozen=True)
-class _Play:
-    """Who plays: ``animator`` with a ``prepared`` portrait, from ``seed``, as ``timeline`` asks."""
-
-    animator: MotionAnimator
-    prepared: Prepared
-    seed: int
-    timeline: Timeline
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """Frames to come, how many (None: not known), and warnings that may grow meanwhile."""
-
-    frames: Iterator[Frame]
-    total: int | None
-    fps: int
-    warnings: list[str]
-
-
-@contextmanager
-def _scene(
-    play: _Play,
-    sound: Path | None,
-    other: Path | None,
-    trim: Trim | None = None,
-    motion: str | Path | None = None,
-) -> Iterator[_Scene]:
-    """Open what moves the face: a motion file if there is one, or else speech, own or heard."""
-    animator, prepared, fps = play.animator, play.prepared, play.animator.fps
-    if motion is not None:
-        start, end = check_trim(trim)
-        script = resample(read_motion(motion), fps)
-        script = script[round(start * fps) : None if end is None else round(end * fps)]
-        if not len(script):
-            raise InputError(f"{motion} ends before the trim begins, at {start} s.")
-        script = directed(script, play.timeline)
-        moments = (script[i : i + 1] for i in range(len(script)))
-        played = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
-        yield _Scene(played, len(script), fps, [])
-    elif sound is not None or other is not None:
-        with ExitStack() as stack:
-            own, heard = (
-                None if path is None else stack.enter_context(open_audio(path, trim))
-                for path in (sound, other)
-            )
-            main = own or heard
-            assert main is not None
-            samples = main.duration_samples
-            total = None if samples is None else frame_count(samples, fps)
-            pieces = paired(*(None if r is None else r.chunks(PIECE) for r in (own, heard)))
-            drawn = spoken(animator, prepared, pieces, play.seed, play.timeline)
-            yield _Scene(drawn, total, fps, main.warnings)
-    else:
-        raise InputError("There is no sound to speak. Give a recording, or a motion file.")
-
-
 def _written(
-    scene: _Scene,
+    scene: Scene,
     writer: FrameWriter,
     watch: Stopwatch,
     progress: Callable[[Tick], None] | None,

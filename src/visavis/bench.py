@@ -32,7 +32,6 @@ from visavis.animator import MotionAnimator, Prepared, spoken
 from visavis.api import (
     DEMO_PORTRAIT,
     DEMO_SPEECH,
-    PIECE,
     check_size,
     load,
     open_portrait,
@@ -48,6 +47,7 @@ from visavis.media.read import open_audio
 from visavis.media.write import open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Timeline
+from visavis.playing import PIECE
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
 from visavis.timing import Stopwatch, percentile

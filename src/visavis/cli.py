@@ -39,12 +39,13 @@ from visavis.options import (
     SizeOption,
     StepsOption,
     TrimOption,
+    timeline_of,
+    trim_of,
     with_controls,
 )
 
 if TYPE_CHECKING:
     from visavis.api import Result, Tick
-    from visavis.motion.controls import Timeline
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or a request to terminate."""
@@ -110,25 +111,6 @@ def _root(
     ] = False,
 ) -> None:
     """One portrait and a voice become a person who speaks to you."""
-
-
-def _trim(text: str | None) -> tuple[float, float | None] | None:
-    """Return START:END in seconds as two numbers; either may be left out.
-
-    Raises:
-        InputError: not two numbers with a colon between them.
-    """
-    if text is None:
-        return None
-    start, colon, end = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError(text)
-        return float(start or 0), float(end) if end else None
-    except ValueError as error:
-        raise InputError(
-            f"--trim {text!r} is not START:END in seconds; write for example --trim 1.5:8 or :8."
-        ) from error
 
 
 @contextmanager
@@ -202,12 +184,12 @@ def animate(  # noqa: PLR0913 - one argument per option
             fps=fps,
             seed=seed,
             crop=crop,
-            trim=_trim(trim),
+            trim=trim_of(trim),
             face=face,
             motion=motion,
             motion_out=motion_out,
             other=listen_to,
-            controls=_timeline(**controls),
+            controls=timeline_of(**controls),
             motion_model=motion_model,
             steps=steps,
             loop=loop,
@@ -218,15 +200,6 @@ def animate(  # noqa: PLR0913 - one argument per option
         )
     if not quiet:
         _report(result)
-
-
-def _timeline(file: Path | None = None, **words: Any) -> Timeline:
-    """Return the controls given as options, and over them those of ``file``."""
-    from visavis.motion.controls import Controls, Timeline
-    from visavis.motion.keyframes import changed, read_timeline
-
-    steady = changed(Controls(), words)
-    return Timeline.steady(steady) if file is None else read_timeline(file, steady)
 
 
 def _report(result: Result) -> None:

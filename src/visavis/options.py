@@ -1,4 +1,5 @@
-"""The options of ``visavis animate``, and one decorator that gives a command those of the controls.
+"""The options of ``visavis animate``, what their words mean, and one decorator that gives a command
+those of the controls.
 
 A control's option takes the words that a file of controls takes (motion/keyframes.py).
 """
@@ -9,9 +10,14 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+from visavis.errors import InputError
+
+if TYPE_CHECKING:
+    from visavis.motion.controls import Timeline
 
 PortraitArgument = Annotated[
     Optional[str],  # noqa: UP045 - typer evaluates the annotation on Python 3.10
@@ -123,6 +129,34 @@ def with_controls(command: Callable[..., None]) -> Callable[..., None]:
     wrapped.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
+
+
+def trim_of(text: str | None) -> tuple[float, float | None] | None:
+    """Return START:END in seconds as two numbers; either may be left out.
+
+    Raises:
+        InputError: not two numbers with a colon between them.
+    """
+    if text is None:
+        return None
+    start, colon, end = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError(text)
+        return float(start or 0), float(end) if end else None
+    except ValueError as error:
+        raise InputError(
+            f"--trim {text!r} is not START:END in seconds; write for example --trim 1.5:8 or :8."
+        ) from error
+
+
+def timeline_of(file: Path | None = None, **words: Any) -> Timeline:
+    """Return the controls given as options, and over them those of ``file``."""
+    from visavis.motion.controls import Controls, Timeline
+    from visavis.motion.keyframes import changed, read_timeline
+
+    steady = changed(Controls(), words)
+    return Timeline.steady(steady) if file is None else read_timeline(file, steady)
 
 
 def _parameter(name: str, metavar: str, text: str) -> inspect.Parameter:
