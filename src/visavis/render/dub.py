@@ -81,7 +81,7 @@ class DubRenderer:
         face = self._warp.prepare_face(key)
         clip = make_clip(film, face.rig, face.mood)
         patch = make_patch(film, face, key, clip.turns)
-        return Dub(film, face, clip, patch, lights(film, patch), tone_of(portrait.image))
+        return Dub(film, face, clip, patch, lights(film, patch), _tone(portrait))
 
     def draw(self, appearance: Any, motion: Motion) -> ImageArray:
         """Return the frame (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
@@ -136,6 +136,15 @@ class DubRenderer:
             dub.tone.apply(mouth)
         part = frame[box.slices]
         part[:] = cv2.blendLinear(mouth, np.ascontiguousarray(part), cover, 1 - cover)
+
+
+def _tone(portrait: Portrait) -> Tone | None:
+    """Return the one hue of ``portrait``, None if it is in colour.
+
+    Nothing painted may be off it: what is usual in the clip itself is what its codec left.
+    """
+    tone = tone_of(portrait.image)
+    return None if tone is None else replace(tone, slack=0.0)
 
 
 def _turned(target: FloatArray, points: FloatArray, box: Box, step: int) -> FloatArray:
