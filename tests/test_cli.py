@@ -143,6 +143,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_no_half_file(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "visavis", "animate", "--demo", "-o", "out.mp4"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not left(tmp_path) and time.monotonic() < deadline:
