@@ -29,15 +29,13 @@ class Patches:
         arrays: dict[str, list[NDArray[Any]]] = {}
         base = 0
         for path in sorted(data.glob("*.npz")):
-            with np.load(path) as stored:
-                rows = json.loads(str(stored["index"]))[part]
-                if not rows or split_of(rows[0]["group"], rows[0]["real"]) != split:
-                    continue
-                for name in stored.files:
-                    if name.startswith(part):
-                        arrays.setdefault(name.removeprefix(f"{part}_"), []).append(stored[name])
-                self.rows += [{**row, "rest": row["rest"] + base} for row in rows]
-                base += len(stored[f"{part}_rest"])
+            rows, own = _person(path, part)
+            if not rows or split_of(rows[0]["group"], rows[0]["real"]) != split:
+                continue
+            for name, array in own.items():
+                arrays.setdefault(name, []).append(array)
+            self.rows += [{**row, "rest": row["rest"] + base} for row in rows]
+            base += len(own["rest"])
         if not self.rows:
             raise InputError(
                 f"There is no {part} of the {split} split in {data}. Give a folder written by "
@@ -102,6 +100,14 @@ class Patches:
             return np.zeros((8, h, w), np.float32)
         memory = self.arrays["memory"][row["rest"], row["memory"][which]]
         return remembered(memory, memory, tuple(row["jaw"][which]))
+
+
+def _person(path: Path, part: str) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """Return rows and arrays of one person's file, those of ``part``."""
+    with np.load(path) as stored:
+        names = [name for name in stored.files if name.startswith(f"{part}_")]
+        arrays = {name.removeprefix(f"{part}_"): stored[name] for name in names}
+        return json.loads(str(stored["index"]))[part], arrays
 
 
 def _varied(

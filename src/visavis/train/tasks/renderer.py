@@ -37,7 +37,6 @@ PRESETS = {"cpu": ((24, 48, 96), 48), "gpu": ((32, 64, 128), 64)}
 DENSITY = 2.0
 """Pixels per mm of the patches."""
 
-
 JITTER, STEEP = 0.05, 0.005
 """Noise by which the judge's steepness is measured, and its weight."""
 FAR_MM = 4.0
@@ -261,23 +260,28 @@ def _there(values: Tensor, where: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp(min=1e-3)
 
 
+@torch.no_grad()
 def examine(work: Work, data: Patches, lpips: Lpips | None, device: str) -> dict[str, float]:
     """Return distances on held-out persons, beside those of the warp alone."""
     rows = np.linspace(0, len(data.rows) - 1, 96).astype(int)
     sums: dict[str, list[float]] = {}
-    with torch.no_grad():
-        for part in np.array_split(rows, 12):
-            batch = {k: v.to(device) for k, v in data.batch(part, None).items()}
-            warp, target = batch["inputs"][:, :3], batch["target"]
-            made = (warp + painted(work.average, batch["inputs"])[0]).clip(-1, 1)
-            for name, picture in (("", made), ("_warp", warp)):
-                off = ((picture - target).abs() * batch["cover"]).sum() / batch["cover"].sum()
-                values = {"pixel": (picture - target).abs().mean(), "inside": off}
-                if lpips is not None:
-                    values["lpips"] = lpips(picture, target).mean()
-                for key, value in values.items():
-                    sums.setdefault(f"held_{key}{name}", []).append(float(value))
+    for part in np.array_split(rows, 12):
+        batch = {k: v.to(device) for k, v in data.batch(part, None).items()}
+        warp = batch["inputs"][:, :3]
+        made = (warp + painted(work.average, batch["inputs"])[0]).clip(-1, 1)
+        for name, picture in (("", made), ("_warp", warp)):
+            for key, value in _distances(picture, batch, lpips).items():
+                sums.setdefault(f"held_{key}{name}", []).append(value)
     return {k: round(float(np.nanmean(v)), 4) for k, v in sums.items()}
+
+
+def _distances(picture: Tensor, batch: dict[str, Tensor], lpips: Lpips | None) -> dict[str, float]:
+    """Return how far ``picture`` (b, 3, h, w) is from the targets: all over, where open, LPIPS."""
+    apart, cover = (picture - batch["target"]).abs(), batch["cover"]
+    found = {"pixel": apart.mean(), "inside": (apart * cover).sum() / cover.sum()}
+    if lpips is not None:
+        found["lpips"] = lpips(picture, batch["target"]).mean()
+    return {name: float(value) for name, value in found.items()}
 
 
 def export(net: RefinerNet, plan: Plan, path: Path) -> None:
@@ -364,7 +368,7 @@ def run(plan: Plan) -> None:
     log.info("%d rows to learn from, %d to judge by", len(data.rows), len(held.rows))
     lpips = measure(plan)
     work = begin(plan)
-    losses: list[dict[str, float]] = []
+    losses = []
     for draw in drawn(plan, data, work.step):
         losses.append(learn(plan, work, draw, lpips))
         if work.step % plan.save_every == 0 or work.step == plan.steps:
