@@ -98,6 +98,20 @@ def _double(x: Tensor) -> Tensor:
     return nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+class First(nn.Module):
+    """The first ``count`` outputs of a network."""
+
+    def __init__(self, net: nn.Module, count: int) -> None:
+        """Take ``net``."""
+        super().__init__()
+        self.net, self.count = net, count
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return them."""
+        outputs: tuple[Tensor, ...] = self.net(inputs)[: self.count]
+        return outputs
+
+
 class PatchJudge(nn.Module):
     """Tells painted patches from photographed ones, place by place (Isola et al. 2017)."""
 

@@ -26,7 +26,7 @@ from visavis.render.patch import EYE, MOUTH
 from visavis.render.refiner import CHANNELS, SHIFT_MM, compose
 from visavis.train.loop import cosine_rate, descend, follow, halve, keep
 from visavis.train.perceptual import Lpips
-from visavis.train.renderer_nets import PatchJudge, RefinerNet
+from visavis.train.renderer_nets import First, PatchJudge, RefinerNet
 from visavis.train.renderer_rows import Patches
 
 log = logging.getLogger(__name__)
@@ -304,20 +304,6 @@ def export(net: RefinerNet, plan: Plan, path: Path) -> None:
     entry = model.metadata_props.add()
     entry.key, entry.value = "density", str(DENSITY)
     onnx.save(model, str(path))
-
-
-class First(nn.Module):
-    """The first ``count`` outputs of a network."""
-
-    def __init__(self, net: nn.Module, count: int) -> None:
-        """Take ``net``."""
-        super().__init__()
-        self.net, self.count = net, count
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return them."""
-        outputs: tuple[Tensor, ...] = self.net(inputs)[: self.count]
-        return outputs
 
 
 def save(plan: Plan, work: Work, row: dict[str, float], examples: Patches) -> None:
