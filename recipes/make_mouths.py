@@ -17,10 +17,10 @@ import numpy as np
 
 from visavis.media.image import read_image
 from visavis.render.mouth import skin_tone
-from visavis.render.patch import density_of, make_sketch
+from visavis.render.patch import make_sketch
 from visavis.render.refiner import lip_width, opening
 from visavis.render.rig import express, fit_portrait, load_rig
-from visavis.render.topology import JAW
+from visavis.render.topology import JAW, density_of
 from visavis.train.face_data import label
 from visavis.train.laying import Shot, laid_over, patch_of, scaled
 from visavis.train.teacher import FaceTeacher

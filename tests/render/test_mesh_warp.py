@@ -4,20 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from posed import motion
 from visavis.render.head import Head, make_head
 from visavis.render.mesh_warp import MeshWarpRenderer, near_nodes, resized
 from visavis.render.solve import turn
-from visavis.types import ARKIT_NAMES, Motion
 
 SIZE = (256, 256)
-
-
-def motion(rotation=(0, 0, 0), **coefficients):
-    one = Motion.rest(1)
-    one.rotation[0] = rotation
-    for name, value in coefficients.items():
-        one.coefficients[0, ARKIT_NAMES.index(name)] = value
-    return one
 
 
 @pytest.fixture(scope="module")

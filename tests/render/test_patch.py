@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from visavis.render.mesh_warp import MeshWarpRenderer, Moment, expression_points, resized
-from visavis.render.patch import EYE, MOUTH, density_of, make_sketch
+from visavis.render.patch import EYE, MOUTH, make_sketch
+from visavis.render.topology import density_of
 from visavis.types import ARKIT_NAMES
 
 JAW_OPEN = ARKIT_NAMES.index("jawOpen")

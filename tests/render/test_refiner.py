@@ -5,22 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from posed import motion
 from visavis.api import open_portrait
 from visavis.render.mesh_warp import MeshWarpRenderer, resized
 from visavis.render.quality import touch_for
 from visavis.render.refiner import make_memory, remembered
-from visavis.types import ARKIT_NAMES, Motion
 
 SIZE = (384, 384)
 MOUTH, EYE, FOREHEAD = (13, 14), (468, 159), (10, 151)
-
-
-def motion(rotation=(0, 0, 0), **coefficients):
-    one = Motion.rest(1)
-    one.rotation[0] = rotation
-    for name, value in coefficients.items():
-        one.coefficients[0, ARKIT_NAMES.index(name)] = value
-    return one
 
 
 @pytest.fixture(scope="module", params=["standard", "high"])

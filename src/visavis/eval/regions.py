@@ -22,9 +22,8 @@ from visavis.faces.topology import (
     RIGHT_EYE,
     RIGHT_IRIS,
 )
+from visavis.render.topology import PUPILS_MM
 from visavis.types import FloatArray, ImageArray
-
-PUPILS_MM = 63.0
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from visavis.faces.watch import smoothed
 from visavis.render.geometry import Box, WarpMesh, fill_outside, grid, polygon_mask, smoothstep
 from visavis.render.mesh_warp import Face
 from visavis.render.mouth import parted_lips_painted_over
-from visavis.render.patch import density_of
 from visavis.render.rig import Rig
+from visavis.render.topology import density_of
 from visavis.types import FloatArray, ImageArray, Portrait
 
 HALF_WIDTH_MM, ABOVE_MM, BELOW_MM = 42.0, 19.0, 38.0

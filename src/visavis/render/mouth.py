@@ -23,10 +23,9 @@ from visavis.render.geometry import (
     smooth_curve,
     smoothstep,
 )
-from visavis.render.topology import CHEEKS, INNER_LOWER_LIP, INNER_UPPER_LIP, JAW
+from visavis.render.topology import CHEEKS, INNER_LOWER_LIP, INNER_UPPER_LIP, JAW, density_of
 from visavis.types import FloatArray, ImageArray
 
-_EYES_APART_MM = 63.0  # adult mean distance between the pupils: the scale of everything here
 _HALF_WIDTH_MM, _TOP_MM, _BOTTOM_MM = 34.0, 14.0, 46.0  # extent of the painted frame
 _FINE = 4  # oversampling of the painted teeth
 _FINEST = 17.0  # px per mm beyond which they are fine enough
@@ -190,8 +189,7 @@ def make_mouth(image: ImageArray, landmarks: FloatArray, rest: FloatArray) -> Mo
     ``image`` (h, w, 3), ``landmarks`` (478, 2+) of the photograph, ``rest`` (478, 2) with the
     mouth closed.
     """
-    unit = float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2]))
-    mm = unit / _EYES_APART_MM
+    mm = density_of(landmarks)
     light = _skin_light(image, landmarks)
     parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
     seam = 0.5 * ramp(parted, 0.8, 3.0)
@@ -217,7 +215,7 @@ def parted_lips_painted_over(image: ImageArray, landmarks: FloatArray) -> ImageA
 
     Teeth at the very edge of a lip would stay with it, as a bright line, when the lips close.
     """
-    mm = float(np.linalg.norm(landmarks[473, :2] - landmarks[468, :2])) / _EYES_APART_MM
+    mm = density_of(landmarks)
     parted = float(np.linalg.norm(landmarks[14, :2] - landmarks[13, :2])) / mm
     strength = ramp(parted, 0.6, 1.6)
     if strength == 0:

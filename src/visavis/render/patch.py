@@ -19,10 +19,8 @@ from visavis.render.eyes import Eye, make_eye
 from visavis.render.geometry import Box
 from visavis.render.mesh_warp import LEFT_LIDS, RIGHT_LIDS, Moment, Skin, skin_only
 from visavis.render.mouth import Mouth, make_mouth
+from visavis.render.topology import density_of
 from visavis.types import FloatArray, ImageArray
-
-PUPILS_MM = 63.0
-"""Distance of the pupils by which everything is measured (adult mean)."""
 
 
 @dataclass(frozen=True)
@@ -154,12 +152,6 @@ class Sketch:
         inside, cover = view.out_of(box, picture, cv2.BORDER_REPLICATE), view.out_of(box, cover)
         drawn = cv2.blendLinear(inside, skin, cover, 1 - cover)
         return Drawn(drawn, cover, shift @ view.place[:, :2] / self.density)
-
-
-def density_of(points: FloatArray) -> float:
-    """Return pixels per mm of the face with landmarks ``points`` (478, 2+)."""
-    pupils = points[[RIGHT_IRIS[0], LEFT_IRIS[0]], :2]
-    return float(np.linalg.norm(pupils[1] - pupils[0])) / PUPILS_MM
 
 
 def make_sketch(image: ImageArray, points: FloatArray, rest: FloatArray, density: float) -> Sketch:

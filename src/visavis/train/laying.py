@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.render.patch import View, density_of
+from visavis.render.patch import View
+from visavis.render.topology import density_of
 from visavis.types import FloatArray, ImageArray
 
 RIGID = (

@@ -85,6 +85,12 @@ def descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, rate
     optimiser.step()
 
 
+def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each loss over those of ``rows`` that have it, to four places."""
+    names = sorted({name for row in rows for name in row})
+    return {n: round(float(np.mean([r[n] for r in rows if n in r])), 4) for n in names}
+
+
 def keep(out: Path, state: dict[str, Any], row: dict[str, Any]) -> None:
     """Write ``state`` to state.pt in ``out``, whole or not at all; append ``row`` to log.jsonl."""
     torch.save(state, out / "state.tmp")

@@ -33,10 +33,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from visavis.media.image import read_image
 from visavis.render.mesh_warp import Moment, Skin, make_skin
-from visavis.render.patch import Sketch, View, density_of, make_sketch
+from visavis.render.patch import Sketch, View, make_sketch
 from visavis.render.refiner import opening
 from visavis.render.rig import express, fit_portrait, load_rig
-from visavis.render.topology import JAW
+from visavis.render.topology import JAW, density_of
 from visavis.train.face_data import label
 from visavis.train.laying import Laid, Shot, laid_over, patch_of, scaled
 from visavis.train.renderer_rows import split_of

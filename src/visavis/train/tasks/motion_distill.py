@@ -31,7 +31,7 @@ from visavis.train.discriminator import (
     is_heard,
     mismatched,
 )
-from visavis.train.loop import cosine_rate, descend, follow, keep
+from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
 from visavis.train.motion_data import MotionData
 from visavis.train.motion_exam import SCHEDULE, Facts, guided, set_exam, speaker, take
 from visavis.train.motion_nets import PRESETS, Denoiser, export
@@ -277,11 +277,7 @@ def run(plan: Plan) -> None:
     while work.step < plan.steps:
         losses.append(learn(plan, work, data))
         if work.step % plan.save_every == 0 or work.step == plan.steps:
-            names = {name for row in losses for name in row}
-            mean = {
-                f"train_{n}": round(float(np.mean([r[n] for r in losses if n in r])), 4)
-                for n in sorted(names)
-            }
+            mean = {f"train_{name}": value for name, value in mean_of(losses).items()}
             found = take(work.average, exam)
             save(plan, work, {"step": work.step, **mean, **found})
             losses = []

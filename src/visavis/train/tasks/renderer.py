@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from visavis.errors import InputError
 from visavis.render.patch import EYE, MOUTH
 from visavis.render.refiner import CHANNELS, SHIFT_MM, compose
-from visavis.train.loop import cosine_rate, descend, follow, halve, keep
+from visavis.train.loop import cosine_rate, descend, follow, halve, keep, mean_of
 from visavis.train.perceptual import Lpips
 from visavis.train.renderer_nets import First, PatchJudge, RefinerNet
 from visavis.train.renderer_rows import Patches
@@ -358,9 +358,8 @@ def run(plan: Plan) -> None:
     for draw in drawn(plan, data, work.step):
         losses.append(learn(plan, work, draw, lpips))
         if work.step % plan.save_every == 0 or work.step == plan.steps:
-            names = sorted({name for row in losses for name in row})
-            mean = {n: round(float(np.mean([r[n] for r in losses if n in r])), 4) for n in names}
-            row = {"step": work.step, **mean, **examine(work, held, lpips, plan.device)}
+            found = examine(work, held, lpips, plan.device)
+            row = {"step": work.step, **mean_of(losses), **found}
             save(plan, work, row, held)
             losses = []
 
