@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.fft import rfft
 
 from visavis.audio.features import BLOCK_ROWS, HOP_SAMPLES
 from visavis.types import SAMPLE_RATE, FloatArray
@@ -51,7 +52,7 @@ def block_log_mel(samples: FloatArray) -> FloatArray:
     ``BLOCK_SAMPLES - HOP_SAMPLES + WINDOW_SAMPLES`` samples.
     """
     stacked = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    spectrum = np.fft.rfft(stacked * window(), FFT_SAMPLES)
+    spectrum = rfft(stacked * window(), FFT_SAMPLES)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     rows: FloatArray = np.log(power @ filterbank() + np.float32(FLOOR))
     return rows

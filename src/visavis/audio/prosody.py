@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.fft import irfft, rfft
 
 from visavis.types import SAMPLE_RATE, FloatArray
 
@@ -46,8 +47,8 @@ def pitch(samples: FloatArray) -> tuple[float, float]:
 
 def _autocorrelation(x: FloatArray) -> FloatArray:
     """Return the autocorrelation of ``x`` (n,) scaled to 1 at lag 0, long enough for the lags."""
-    spectrum = np.fft.rfft(x, _FFT)
-    curve: FloatArray = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, _FFT)
+    spectrum = rfft(x, _FFT)
+    curve: FloatArray = irfft(spectrum.real**2 + spectrum.imag**2, _FFT)
     return curve[: int(SAMPLE_RATE / LOWEST_PITCH_HZ) + 2] / curve[0]
 
 

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.random import Generator, Philox  # now: a Ctrl-C in the midst of this import is lost
 
 from visavis.types import FloatArray
 
@@ -65,9 +66,7 @@ def white(seed: int, channel: int, first: int, frames: int, size: int) -> FloatA
     """
     key = (seed & _MASK) | ((channel & _MASK) << 64)
     rows = [
-        np.random.Generator(np.random.Philox(key=key, counter=(first + i) << 128)).standard_normal(
-            size, np.float32
-        )
+        Generator(Philox(key=key, counter=(first + i) << 128)).standard_normal(size, np.float32)
         for i in range(frames)
     ]
     return np.stack(rows) if rows else np.zeros((0, size), np.float32)
