@@ -8,6 +8,10 @@ VisavisError
 ├── ModelError              a model cannot be used
 │   ├── UnknownModel        no model has that name
 │   └── WeightsMismatch     a model file is not the one that was published
+├── SessionError            a live session cannot do what it was asked
+│   ├── SessionClosed       it has ended
+│   ├── QueueFull           more sound waits than it holds
+│   └── ServerFull          the server takes no further session now
 └── MissingExtra            an optional package is not installed
 
 Messages say what was given, what is accepted and what to do, in one line.
@@ -48,6 +52,22 @@ class UnknownModel(ModelError):  # noqa: N818
 
 class WeightsMismatch(ModelError):  # noqa: N818
     """A model file is not the one that was published."""
+
+
+class SessionError(VisavisError):
+    """A live session cannot do what it was asked."""
+
+
+class SessionClosed(SessionError):  # noqa: N818
+    """The session has ended; open another one."""
+
+
+class QueueFull(SessionError):  # noqa: N818
+    """More sound waits to be spoken than the session holds."""
+
+
+class ServerFull(SessionError):  # noqa: N818
+    """The server takes no further session now; ask again later."""
 
 
 class MissingExtra(VisavisError):  # noqa: N818

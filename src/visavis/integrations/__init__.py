@@ -1,0 +1,1 @@
+"""Adapters to other people's live frameworks, each one thin file round a Session."""
