@@ -88,6 +88,9 @@ class Plain:
         width, height = appearance
         return np.resize(pack(motion).view(np.uint8), (height, width, 3))
 
+    def rough(self, appearance: tuple[int, int]) -> tuple[int, int]:
+        return appearance
+
 
 def portrait_of_nobody() -> Portrait:
     image = np.zeros((24, 16, 3), np.uint8)

@@ -7,14 +7,14 @@ An animator holds weights; a session holds the state. ``animate()`` and a live s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from visavis.audio.features import FeatureExtractor
 from visavis.errors import InputError
-from visavis.motion.base import MotionModel
+from visavis.motion.base import LiveMotion, MotionModel
 from visavis.motion.controls import Timeline
 from visavis.motion.filters import ResampleState, start_resample, step_resample
 from visavis.render.base import Renderer, shown
@@ -77,6 +77,54 @@ class Animator(Protocol):
         ``audio``. After the last piece (``final``) exactly
         ``ceil(samples * fps / SAMPLE_RATE)`` frames have come out.
         """
+        ...
+
+
+class LiveAnimator(Protocol):
+    """What a live session asks for: hearing, moving and drawing apart, each when it is due.
+
+    ``Animator.step`` is the three in one call. Apart, sound can be heard as it arrives, motion made
+    as late as possible and taken back when something changes, and pictures drawn one by one.
+    """
+
+    @property
+    def look_ahead_samples(self) -> int:
+        """Samples after a row of features that must have been heard before it is known."""
+        ...
+
+    def listen(self) -> Any:
+        """Return the state of an ear that has heard silence so far."""
+        ...
+
+    def hear(self, ear: Any, audio: Audio, final: bool = False) -> tuple[Any, Features]:
+        """Hear the next piece of sound; return the ear and the rows now known."""
+        ...
+
+    def start(self, prepared: Prepared, seed: int = 0) -> Any:
+        """Return the state of a fresh session."""
+        ...
+
+    def move(
+        self,
+        state: Any,
+        heard: Features,
+        timeline: Timeline,
+        frames: int,
+        other: Features | None = None,
+    ) -> tuple[Any, Motion]:
+        """Make the next ``frames`` frames' motion from the rows known from the first of them on."""
+        ...
+
+    def cut(self, state: Any, frame: int) -> Any:
+        """Return ``state`` as if its last ``move`` had ended before ``frame``."""
+        ...
+
+    def draw(self, prepared: Prepared, motion: Motion, first: int = 0) -> list[Frame]:
+        """Draw ``motion``; its frames count from ``first``."""
+        ...
+
+    def rough(self, prepared: Prepared) -> Prepared:
+        """Return ``prepared`` to be drawn with the least work."""
         ...
 
 
@@ -162,6 +210,55 @@ class MotionAnimator:
             state.prepared, features_state, motion_state, rate, samples, made, other_state
         )
         return after, frames
+
+    @property
+    def look_ahead_samples(self) -> int:
+        """Samples after a row of features that must have been heard before it is known."""
+        return self._features.look_ahead_samples
+
+    def listen(self) -> Any:
+        """Return the state of an ear that has heard silence so far."""
+        return self._features.start()
+
+    def hear(self, ear: Any, audio: Audio, final: bool = False) -> tuple[Any, Features]:
+        """Hear the next piece of sound; return the ear and the rows now known."""
+        return self._features.step(ear, audio, final)
+
+    def move(
+        self,
+        state: MotionState,
+        heard: Features,
+        timeline: Timeline,
+        frames: int,
+        other: Features | None = None,
+    ) -> tuple[MotionState, Motion]:
+        """Make the next ``frames`` frames' motion from the rows known from the first of them on.
+
+        What ``heard`` and ``other`` lack at their end is silence.
+
+        Raises:
+            InputError: the motion model or the frame rate is not made for live sessions.
+        """
+        motion, moved = self._live.extend(state.motion, heard, timeline, frames, other)
+        return replace(state, motion=motion, frames=state.frames + frames), moved
+
+    def cut(self, state: MotionState, frame: int) -> MotionState:
+        """Return ``state`` as if its last ``move`` had ended before ``frame``."""
+        return replace(state, motion=self._live.cut(state.motion, frame), frames=frame)
+
+    @property
+    def _live(self) -> LiveMotion:
+        """The motion model, if a live session can use it."""
+        model: Any = self._motion
+        if not hasattr(model, "extend") or self._fps != model.fps:
+            raise InputError(
+                f"Live sessions need the learnt motion model at {model.fps} frames per second."
+            )
+        return cast(LiveMotion, model)
+
+    def rough(self, prepared: Prepared) -> Prepared:
+        """Return ``prepared`` to be drawn with the least work."""
+        return replace(prepared, appearance=self._renderer.rough(prepared.appearance))
 
     def _hear_other(
         self, state: MotionState, audio: Audio, other: Audio | None, final: bool

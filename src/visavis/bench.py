@@ -130,6 +130,10 @@ class TimedRenderer:
         with self._watch.stage("render"):
             return self._inner.draw(appearance, motion)
 
+    def rough(self, appearance: Any) -> Any:
+        """Return the inner appearance drawn with the least work."""
+        return self._inner.rough(appearance)
+
 
 def _timed(watch: Stopwatch, fps: int, quality: str) -> MotionAnimator:
     """Return the packaged animator with every part timed by ``watch``."""

@@ -1,18 +1,85 @@
-"""The one file that reads the clock: how long things took, and how late they were.
+"""The one file that reads the clock: how long things took, when a live frame is due.
 
-Nothing here steers what is computed; frames depend on sample and frame counts alone.
+Live sessions are given a ``Clock``: the system's, or one that tests move by hand. Nothing here
+steers what an offline video shows; its frames depend on sample and frame counts alone.
 """
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 Item = TypeVar("Item")
+
+
+class Clock(Protocol):
+    """Tells the time and wakes sleepers; integers in nanoseconds from any origin."""
+
+    def now_ns(self) -> int:
+        """Return the time; it never runs backwards."""
+        ...
+
+    async def sleep_until(self, instant_ns: int) -> None:
+        """Return when it is ``instant_ns``, at once if that is over."""
+        ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now_ns(self) -> int:
+        """Return the time since some start."""
+        return time.monotonic_ns()
+
+    async def sleep_until(self, instant_ns: int) -> None:
+        """Return when it is ``instant_ns``."""
+        await asyncio.sleep(max(0, instant_ns - self.now_ns()) / 1e9)
+
+
+class ManualClock:
+    """A clock that stands still until it is moved, so that tests are instant and exact."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self._now_ns = 0
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    def now_ns(self) -> int:
+        """Return the time."""
+        return self._now_ns
+
+    async def sleep_until(self, instant_ns: int) -> None:
+        """Return when the clock has been moved to ``instant_ns``."""
+        if instant_ns <= self._now_ns:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (instant_ns, self._count, woken))
+        await woken
+
+    async def advance(self, ns: int) -> None:
+        """Move the clock on by ``ns``, waking sleepers one instant after the other."""
+        end = self._now_ns + ns
+        while self._sleepers and self._sleepers[0][0] <= end:
+            instant, _, woken = heapq.heappop(self._sleepers)
+            self._now_ns = max(self._now_ns, instant)
+            if not woken.done():
+                woken.set_result(None)
+            for _ in range(4):  # let what was woken go on, and sleep again
+                await asyncio.sleep(0)
+        self._now_ns = end
+
+
+SYSTEM = SystemClock()
+"""The clock that live sessions use unless they are given another."""
 
 
 class Stopwatch:

@@ -8,6 +8,29 @@ from visavis.motion.controls import Timeline
 from visavis.types import Features, Motion
 
 
+class LiveMotion(Protocol):
+    """What a motion model offers a live session besides: motion on demand, and taken back."""
+
+    def start(self, seed: int) -> Any:
+        """Return the state of a fresh session."""
+        ...
+
+    def extend(
+        self,
+        state: Any,
+        features: Features,
+        timeline: Timeline,
+        frames: int,
+        other: Features | None = None,
+    ) -> tuple[Any, Motion]:
+        """Make the next ``frames`` frames now from the rows known from the first of them on."""
+        ...
+
+    def cut(self, state: Any, frame: int) -> Any:
+        """Return ``state`` as if its last chunk had ended before ``frame``."""
+        ...
+
+
 class MotionModel(Protocol):
     """Turns features into motion. Holds weights, never a conversation.
 

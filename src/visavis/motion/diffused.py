@@ -27,6 +27,7 @@ from visavis.motion.chunks import ChunkPlan
 from visavis.motion.coarticulation import silence
 from visavis.motion.conditions import ROWS_PER_FRAME
 from visavis.motion.controls import Controls, Timeline
+from visavis.motion.diffused_state import DiffusedState, LastChunk, forgetting
 from visavis.motion.layout import SIZE, unpack
 from visavis.motion.noise import white
 from visavis.motion.shaping import held, limited, shaped
@@ -101,29 +102,6 @@ class Sampling:
             raise InputError(f"No condition is called {unknown[0]!r}; use {', '.join(GUIDED)}.")
 
 
-@dataclass(frozen=True)
-class DiffusedState:
-    """One session.
-
-    ``rows`` and ``other`` (r, 45) evidence from the oldest context frame on; ``context`` (k, 58)
-    past motion and ``controls`` (k, 25) what it was asked; ``foreseen`` (0 or 1, 58) what the last
-    chunk made of the frame to come; the ``head`` in motion; the clock of the blinks; ``received``
-    rows in all; the frame and the chunk to come. Bounded, and free to be copied and pickled.
-    """
-
-    seed: int
-    blinks: blinks.BlinkClock
-    rows: FloatArray = field(default_factory=lambda: silence(0))
-    other: FloatArray = field(default_factory=lambda: silence(0))
-    context: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE), np.float32))
-    controls: FloatArray = field(default_factory=lambda: np.zeros((0, conditions.SIZE), np.float32))
-    foreseen: FloatArray = field(default_factory=lambda: np.zeros((0, SIZE), np.float32))
-    head: steady.HeadState = field(default_factory=steady.HeadState)
-    received: int = 0
-    frame: int = 0
-    chunk: int = 0
-
-
 class DiffusedMotion:
     """Motion by a learnt denoiser. Seeded: equal input and seed give equal motion.
 
@@ -179,29 +157,67 @@ class DiffusedMotion:
         end = -(-state.received // ROWS_PER_FRAME)
         parts, first = [np.zeros((0, SIZE), np.float32)], state.frame
         while self._is_due(state, end, final):
-            state, values = self._chunk(state, timeline)
+            state, values = self._chunk(state, timeline, self._plan.length(state.chunk))
             parts.append(values)
         return state, unpack(np.concatenate(parts)[: end - first], self.fps)
 
-    def _window(self, state: DiffusedState) -> int:
-        """Return the frames of the next window: context, chunk and what comes after it."""
-        return len(state.context) + self._plan.length(state.chunk) + self._plan.ahead
+    def extend(
+        self,
+        state: DiffusedState,
+        features: Features,
+        timeline: Timeline,
+        frames: int,
+        other: Features | None = None,
+    ) -> tuple[DiffusedState, Motion]:
+        """Make the next ``frames`` frames now, as one chunk, of what is known at this moment.
+
+        ``features`` (and ``other``) are the rows from the first of these frames on, those given
+        before included; what they lack of the chunk and of ``plan.ahead`` frames more is silence.
+        """
+        state = forgetting(state)
+        heard = silence(0) if other is None else other.values
+        state = replace(
+            state,
+            rows=np.concatenate([state.rows, features.values]),
+            other=np.concatenate([state.other, heard]),
+        )
+        state, values = self._chunk(state, timeline, frames)
+        return forgetting(state), unpack(values, self.fps)
+
+    def cut(self, state: DiffusedState, frame: int) -> DiffusedState:
+        """Return ``state`` as if its last chunk had ended before ``frame``, and nothing had been
+        heard beyond.
+
+        Raises:
+            InputError: ``frame`` is not of the last chunk, nor its end.
+        """
+        if frame == state.frame:
+            return forgetting(state)
+        last = state.last
+        if last is None or not last.before.frame < frame < state.frame:
+            raise InputError(f"Motion cannot go back to frame {frame}, not of its last chunk.")
+        length = frame - last.before.frame
+        cut = self._after(last, length)[0]
+        return forgetting(replace(cut, foreseen=last.made[length : length + 1]))
 
     def _is_due(self, state: DiffusedState, end: int, final: bool) -> bool:
         if final:
             return state.frame < end
-        return len(state.rows) >= ROWS_PER_FRAME * self._window(state)
+        window = len(state.context) + self._plan.length(state.chunk) + self._plan.ahead
+        return len(state.rows) >= ROWS_PER_FRAME * window
 
-    def _chunk(self, state: DiffusedState, timeline: Timeline) -> tuple[DiffusedState, FloatArray]:
+    def _chunk(
+        self, state: DiffusedState, timeline: Timeline, length: int
+    ) -> tuple[DiffusedState, FloatArray]:
         """Return the state after the next chunk, and its motion (length, 58).
 
         What a window lacks at the end of the sound is silence.
         """
-        past, window = len(state.context), self._window(state)
-        new = slice(past, window - self._plan.ahead)
-        length = new.stop - past
-        asked = [timeline.at((state.frame + i) / self.fps) for i in range(window - past)]
-        clock, flags = _lids(state, asked, length)
+        past = len(state.context)
+        new = slice(past, past + length)
+        window = new.stop + self._plan.ahead
+        asked = tuple(timeline.at((state.frame + i) / self.fps) for i in range(window - past))
+        clocks, flags = _lids(state, asked)
         rows = np.concatenate([state.controls, conditions.control_rows(asked, flags)])
         spoken = _spoken(_filled(state.rows, window), rows)
         inputs = {
@@ -215,21 +231,31 @@ class DiffusedMotion:
         made = steady.blinking(contact.made(made, spoken, new), rows, new)
         fixed = fixed[:length]
         made = np.where(np.isnan(fixed), made, fixed)
+        last = LastChunk(
+            replace(state, last=None), made, asked[:length], rows[new], clocks[:length]
+        )
+        after, motion = self._after(last, length)
+        return replace(after, foreseen=sampled[length : length + 1]), motion
+
+    def _after(self, last: LastChunk, length: int) -> tuple[DiffusedState, FloatArray]:
+        """Return the state after the first ``length`` frames of a chunk, and their motion."""
+        state, made = last.before, last.made[:length]
         head, motion = steady.carried(state.head, made)
-        motion = shaped(motion, asked[:length], rows[new, conditions.ENERGY])
-        context = np.concatenate([state.context, made])[max(0, new.stop - self._plan.context) :]
-        gone = ROWS_PER_FRAME * (new.stop - len(context))
+        motion = shaped(motion, last.asked[:length], last.controls[:length, conditions.ENERGY])
+        context = np.concatenate([state.context, made])
+        controls = np.concatenate([state.controls, last.controls[:length]])
+        gone = max(0, len(context) - self._plan.context)
         after = replace(
             state,
-            blinks=clock,
-            rows=state.rows[gone:],
-            other=state.other[gone:],
-            context=context,
-            controls=rows[new.stop - len(context) : new.stop],
-            foreseen=sampled[length : length + 1],
+            blinks=last.clocks[length - 1],
+            rows=state.rows[ROWS_PER_FRAME * gone :],
+            other=state.other[ROWS_PER_FRAME * gone :],
+            context=context[gone:],
+            controls=controls[gone:],
             head=head,
             frame=state.frame + length,
             chunk=state.chunk + 1,
+            last=last,
         )
         return after, motion
 
@@ -302,15 +328,15 @@ def _noise(state: DiffusedState, channel: int, window: int, is_past: bool = Fals
 
 
 def _lids(
-    state: DiffusedState, asked: list[Controls], length: int
-) -> tuple[blinks.BlinkClock, NDArray[np.bool_]]:
-    """Return the clock after ``length`` frames, and for each frame asked whether lids meet."""
-    clock, flags, kept = state.blinks, [], state.blinks
-    for i, wish in enumerate(asked):
+    state: DiffusedState, asked: tuple[Controls, ...]
+) -> tuple[tuple[blinks.BlinkClock, ...], NDArray[np.bool_]]:
+    """Return the clock after each frame asked, and whether the lids meet in it."""
+    clock, clocks, flags = state.blinks, [], []
+    for wish in asked:
         clock, is_shut = blinks.tick(clock, state.seed, wish, MOTION_FPS)
+        clocks.append(clock)
         flags.append(is_shut)
-        kept = clock if i < length else kept
-    return kept, np.array(flags)
+    return tuple(clocks), np.array(flags)
 
 
 def _spoken(rows: FloatArray, controls: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ which is made once per portrait.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,3 +143,7 @@ class BackgroundRenderer:
         person = self._cutout.draw(appearance.inner, motion)
         alpha = cv2.extractChannel(person, 3) * np.float32(1 / 255)
         return over(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), appearance.backdrop, alpha)
+
+    def rough(self, appearance: Staged) -> Staged:
+        """Return ``appearance`` to be drawn with the least work."""
+        return replace(appearance, inner=self._cutout.rough(appearance.inner))

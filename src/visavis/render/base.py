@@ -39,3 +39,7 @@ class Renderer(Protocol):
     def draw(self, appearance: Any, motion: Motion) -> ImageArray:
         """Return the picture (h, w, 3) RGB uint8 for the single motion frame in ``motion``."""
         ...
+
+    def rough(self, appearance: Any) -> Any:
+        """Return ``appearance`` to be drawn with the least work, for machines that are too slow."""
+        ...

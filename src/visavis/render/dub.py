@@ -89,6 +89,12 @@ class DubRenderer:
             return self._still.draw(appearance, motion)
         return self._dubbed(appearance.appearance, motion, appearance.index)
 
+    def rough(self, appearance: Any) -> Any:
+        """Return ``appearance`` to be drawn with the least work."""
+        if not isinstance(appearance, Dub):
+            return self._still.rough(appearance)
+        return replace(appearance, face=replace(appearance.face, touched=None))
+
     def _dubbed(self, dub: Dub, motion: Motion, index: int) -> ImageArray:
         """Return frame ``index`` of a dubbed clip."""
         film = dub.film
@@ -130,7 +136,7 @@ class DubRenderer:
         place, inside, opening = face.mouth.draw(points, tongue, face.image.shape[1::-1])
         inside = relit(inside, dub.light[shown].mean((0, 1), keepdims=True))
         overlay(mouth, place, inside, opening, turned, step)
-        if self._touch is not None:
+        if self._touch is not None and face.touched is not None:
             self._touch.apply(mouth, face, Moment(points, tongue, expression, turned))
         if dub.tone is not None:
             dub.tone.apply(mouth)

@@ -67,6 +67,10 @@ class InsetRenderer:
         frame[region.slices] = drawn
         return frame
 
+    def rough(self, appearance: Inset) -> Inset:
+        """Return ``appearance`` to be drawn with the least work."""
+        return replace(appearance, inner=self._inner.rough(appearance.inner))
+
 
 def moving_region(portrait: Portrait) -> Region:
     """Return the rectangle that can move, or the whole picture if that is not much more."""

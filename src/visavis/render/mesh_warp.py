@@ -194,9 +194,13 @@ class MeshWarpRenderer:
             overlay(frame, *eye.draw(points), turned, mesh.step)
         inside = appearance.mouth.draw(points, tongue, frame.shape[1::-1])
         overlay(frame, *inside, turned, mesh.step)
-        if self._touch is not None:
+        if self._touch is not None and appearance.touched is not None:
             self._touch.apply(frame, appearance, Moment(points, tongue, expression, turned))
         return layers.compose(moving)
+
+    def rough(self, appearance: Appearance) -> Appearance:
+        """Return ``appearance`` without its touch."""
+        return replace(appearance, touched=None)
 
 
 def resized(portrait: Portrait, size: tuple[int, int]) -> Portrait:

@@ -36,6 +36,10 @@ class PhotographRenderer:
         """Return the frame (h, w, 3 or 4) uint8 for the single motion frame in ``motion``."""
         return self._still.draw(appearance, motion)
 
+    def rough(self, appearance: Any) -> Any:
+        """Return ``appearance`` to be drawn with the least work."""
+        return self._still.rough(appearance)
+
 
 def clip_refused() -> InputError:
     """Return the error that clips have no other background than their own."""
