@@ -107,7 +107,7 @@ class LiveAnimator(Protocol):
     def move(
         self,
         state: Any,
-        heard: Features,
+        heard: Features | None,
         timeline: Timeline,
         frames: int,
         other: Features | None = None,
@@ -227,14 +227,14 @@ class MotionAnimator:
     def move(
         self,
         state: MotionState,
-        heard: Features,
+        heard: Features | None,
         timeline: Timeline,
         frames: int,
         other: Features | None = None,
     ) -> tuple[MotionState, Motion]:
         """Make the next ``frames`` frames' motion from the rows known from the first of them on.
 
-        What ``heard`` and ``other`` lack at their end is silence.
+        What ``heard`` and ``other`` lack at their end is silence; None: all of it.
 
         Raises:
             InputError: the motion model or the frame rate is not made for live sessions.

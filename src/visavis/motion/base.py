@@ -18,7 +18,7 @@ class LiveMotion(Protocol):
     def extend(
         self,
         state: Any,
-        features: Features,
+        features: Features | None,
         timeline: Timeline,
         frames: int,
         other: Features | None = None,

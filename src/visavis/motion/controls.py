@@ -158,7 +158,7 @@ class Timeline:
         if after in (0, len(self.keys)):
             return self.keys[max(0, after - 1)][1]
         (start, a), (end, b) = self.keys[after - 1], self.keys[after]
-        return _between(a, b, (seconds - start) / (end - start))
+        return mixed(a, b, (seconds - start) / (end - start))
 
 
 def as_timeline(controls: Controls | Timeline | None) -> Timeline:
@@ -168,7 +168,7 @@ def as_timeline(controls: Controls | Timeline | None) -> Timeline:
     return Timeline() if controls is None else Timeline.steady(controls)
 
 
-def _between(a: Controls, b: Controls, share: float) -> Controls:
+def mixed(a: Controls, b: Controls, share: float) -> Controls:
     """Return ``a`` with its numbers moved by ``share`` 0..1 towards those of ``b``."""
     if a == b or share <= 0.0:
         return a

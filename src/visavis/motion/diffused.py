@@ -164,7 +164,7 @@ class DiffusedMotion:
     def extend(
         self,
         state: DiffusedState,
-        features: Features,
+        features: Features | None,
         timeline: Timeline,
         frames: int,
         other: Features | None = None,
@@ -175,10 +175,10 @@ class DiffusedMotion:
         before included; what they lack of the chunk and of ``plan.ahead`` frames more is silence.
         """
         state = forgetting(state)
-        heard = silence(0) if other is None else other.values
+        own, heard = (silence(0) if x is None else x.values for x in (features, other))
         state = replace(
             state,
-            rows=np.concatenate([state.rows, features.values]),
+            rows=np.concatenate([state.rows, own]),
             other=np.concatenate([state.other, heard]),
         )
         state, values = self._chunk(state, timeline, frames)
