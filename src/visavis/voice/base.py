@@ -1,4 +1,4 @@
-"""What every voice offers: text in, sound out, piece by piece so that the first sound comes early."""
+"""What every voice offers: text in, sound out, in pieces so that the first sound comes early."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class Voice(Protocol):
 
         Raises:
             InputError: the text cannot be spoken; the message says which part and why.
-            SessionError: the server of the voice does not answer as it should.
+            ModelError: the server of the voice does not answer as it should.
         """
         ...
