@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.dialogue.base import Dialogue
-from visavis.errors import MissingExtra
+from visavis.errors import MissingExtra, SessionError
 from visavis.integrations.speaker import Face
 from visavis.stream.session import Session, Settings
 from visavis.types import MOTION_FPS, SAMPLE_RATE, FloatArray, ImageArray
 
 try:
     from fastrtc import AsyncAudioVideoStreamHandler, AudioEmitType, CloseStream
+    from fastrtc.utils import create_message
 except ModuleNotFoundError as error:
     raise MissingExtra('FastRTC is not installed. Run: pip install "visavis[fastrtc]"') from error
 
@@ -120,15 +121,24 @@ class VisavisHandler(AsyncAudioVideoStreamHandler):
     def set_args(self, args: list[Any]) -> None:
         """Speak the recording among the values of the page's components, if there is one.
 
-        Raises:
-            QueueFull: it is longer than the session holds.
+        Gradio calls this from threads of its own.
         """
         super().set_args(args)
-        for value in args[1:]:
-            if isinstance(value, tuple) and self.session is not None:
+        for value in self.latest_args:
+            if isinstance(value, tuple):
                 rate, pcm = value
-                self.session.push_audio(_samples(np.asarray(pcm).T), rate)
-                self.session.end_audio()
+                self.loop.call_soon_threadsafe(self._say, _samples(np.asarray(pcm).T), rate)
+
+    def _say(self, samples: FloatArray, rate: int) -> None:
+        """Say ``samples``; a caller who cannot be served is told why."""
+        if self.session is None:
+            return
+        try:
+            self.session.push_audio(samples, rate)
+            self.session.end_audio()
+        except SessionError as error:
+            if self.channel is not None:
+                self.channel.send(create_message("warning", str(error)))
 
 
 def _samples(pcm: NDArray[Any]) -> FloatArray:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 
 import numpy as np
@@ -148,12 +148,13 @@ class AvatarSession(lk.AvatarSession):
     async def start(self, agent_session: AgentSession, room: rtc.Room) -> None:
         """Take over what ``agent_session`` says; call it before ``agent_session.start``."""
         await super().start(agent_session, room)
-        sound = _Said(self._generator)
-        self._open.push_async_callback((await start_worker(self._generator, room, sound)).aclose)
-        agent_session.on("user_state_changed", self._generator.user_state_changed)
-        self._open.callback(
-            agent_session.off, "user_state_changed", self._generator.user_state_changed
-        )
+        generator = self._generator
+        sound = _Said(generator)
+        self._open.push_async_callback(generator.aclose)
+        runner = await _run(generator, room, sound)
+        self._open.push_async_callback(runner.aclose)
+        agent_session.on("user_state_changed", generator.user_state_changed)
+        self._open.callback(agent_session.off, "user_state_changed", generator.user_state_changed)
         agent_session.output.replace_audio_tail(sound)
 
     async def aclose(self) -> None:
@@ -162,38 +163,63 @@ class AvatarSession(lk.AvatarSession):
         LiveKit's own ``aclose`` removes the avatar's participant, which here is the agent.
         """
         await self._open.aclose()
-        await self._generator.aclose()
         if self._room is not None:
             self._room.off("connection_state_changed", self._on_connection_state_changed)
             self._room = None
         await super().aclose()
 
 
-class _Said(lk.QueueAudioOutput):
-    """What the agent says, on its way to the generator, which knows exactly how much was heard."""
+class _Exact(lk.AudioReceiver):
+    """Reports the generator's position, where the runner would count whole frames."""
+
+    generator: VisavisVideoGenerator
+
+    def notify_playback_finished(
+        self, playback_position: float, interrupted: bool
+    ) -> Coroutine[None, None, None] | None:
+        """Tell the agent how much was heard."""
+        return super().notify_playback_finished(self.generator.position_s, interrupted)
+
+
+class _Said(_Exact, lk.QueueAudioOutput):
+    """What an agent in this process says."""
 
     def __init__(self, generator: VisavisVideoGenerator) -> None:
         """Take sound of any rate for ``generator``."""
         super().__init__(sample_rate=None, wait_playback_start=True)
-        self._generator = generator
+        self.generator = generator
 
-    def notify_playback_finished(self, playback_position: float, interrupted: bool) -> None:
-        """Report the generator's position; the runner's counts in whole frames."""
-        super().notify_playback_finished(self._generator.position_s, interrupted)
+
+class _Sent(_Exact, lk.DataStreamAudioReceiver):
+    """What an agent elsewhere says."""
+
+    def __init__(
+        self, generator: VisavisVideoGenerator, room: rtc.Room, sender: str | None
+    ) -> None:
+        """Take what participant ``sender`` of ``room`` sends, by default the first that does."""
+        super().__init__(room, sender_identity=sender)
+        self.generator = generator
 
 
 async def start_worker(
-    generator: VisavisVideoGenerator, room: rtc.Room, sound: lk.AudioReceiver | None = None
+    generator: VisavisVideoGenerator, room: rtc.Room, sender: str | None = None
 ) -> lk.AvatarRunner:
-    """Start showing ``generator`` in ``room``; return the runner, to be closed before it.
+    """Show ``generator`` in ``room``, saying what an agent that runs elsewhere sends.
 
-    Without ``sound``, the sound is what another participant sends as LiveKit's data streams
-    (``DataStreamAudioOutput`` of an agent that runs elsewhere).
+    The agent sends by ``DataStreamAudioOutput(room, destination_identity=...)``; ``sender`` is its
+    identity if others might send too. Close the runner that is returned, then the generator.
     """
+    return await _run(generator, room, _Sent(generator, room, sender))
+
+
+async def _run(
+    generator: VisavisVideoGenerator, room: rtc.Room, sound: lk.AudioReceiver
+) -> lk.AvatarRunner:
+    """Start drawing, and publishing what is drawn."""
     await generator.start()
     runner = lk.AvatarRunner(
         room,
-        audio_recv=sound or lk.DataStreamAudioReceiver(room),
+        audio_recv=sound,
         video_gen=generator,
         options=generator.options,
         _queue_size_ms=_QUEUE_MS,

@@ -123,9 +123,8 @@ class VisavisVideoService(AIService):
             await self.push_frame(frame, direction)
         elif isinstance(frame, TTSAudioRawFrame):
             await self._say(speaker, frame)
-        elif isinstance(frame, TTSStoppedFrame) and not self._is_silent.is_set():
+        elif isinstance(frame, TTSStoppedFrame) and speaker.finish():
             self._stops.append(frame)
-            speaker.finish()
         else:
             await self._mind(speaker, frame)
             await self.push_frame(frame, direction)

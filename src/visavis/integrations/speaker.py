@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class _Turn:
     """One utterance: seconds pushed, whether that is all, pictures of it handed out."""
 
     name: str
-    seconds: float = 0.0
+    seconds: Fraction = Fraction()
     is_complete: bool = False
     frames: int = 0
 
@@ -151,19 +152,20 @@ class Speaker:
             except QueueFull:
                 await self._moved.wait()
                 continue
-            self._turns[-1] = replace(turn, seconds=turn.seconds + len(piece) / rate)
+            self._turns[-1] = replace(turn, seconds=turn.seconds + Fraction(len(piece), rate))
             return
 
-    def finish(self) -> None:
-        """The open turn is complete, if there is one."""
+    def finish(self) -> bool:
+        """The open turn is complete; return whether there was one."""
         if not self._turns or self._turns[-1].is_complete:
-            return
+            return False
         turn = self._turns[-1]
-        if turn.seconds < 1 / MOTION_FPS:  # no turn is too short to be shown
+        if turn.seconds < Fraction(1, MOTION_FPS):  # no turn is too short to be shown
             missing = np.zeros(self.rate // MOTION_FPS, np.float32)
             self.session.push_audio(missing, self.rate, turn.name)
         self.session.end_audio()
         self._turns[-1] = replace(turn, is_complete=True)
+        return True
 
     def interrupt(self) -> Cut:
         """Stop speaking now; return how far the turn came."""
@@ -200,7 +202,7 @@ class Speaker:
         newest, shown = self._window[-1], self._window.popleft()
         ended_s = None
         if self._turns and self._is_over(self._turns[0], shown):
-            ended_s = self._turns.popleft().seconds
+            ended_s = float(self._turns.popleft().seconds)
         if self.is_fading:
             self.is_fading = False
             return Beat(shown.image, np.trim_zeros(newest.sound, "b"))
