@@ -1,0 +1,177 @@
+"""The faces of a server: the packaged one, those of the operator's folder, and those sent in.
+
+What is sent in stays in memory alone and is gone when it is deleted, when newer ones need the
+place, or when the server stops. Identifiers are hex digits made here; nothing that a request says
+ever becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from visavis.api import DEMO_PORTRAIT, open_portrait
+from visavis.errors import InputError
+from visavis.faces.framing import cut, head_and_shoulders
+from visavis.media.image import read_image
+from visavis.serve.keys import new_id
+from visavis.types import ImageArray, Portrait
+
+_LOG = logging.getLogger(__name__)
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
+_PICTURE_SIDE = 512
+_JPEG = 88
+
+
+@dataclass(frozen=True, eq=False)
+class Avatar:
+    """One face: the framed ``portrait`` and the JPEG that shows it to those who choose.
+
+    ``owner`` is the caller who sent it in, None for the server's own.
+    """
+
+    id: str
+    name: str
+    portrait: Portrait
+    picture: bytes
+    owner: str | None = None
+
+    @property
+    def is_uploaded(self) -> bool:
+        """Tell whether it was sent in."""
+        return self.owner is not None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return width and height of the framed photograph."""
+        height, width = self.portrait.image.shape[:2]
+        return width, height
+
+
+class UnknownAvatar(InputError):  # noqa: N818 - reads as what happened
+    """No face has that identifier (any more)."""
+
+
+class NotYours(InputError):  # noqa: N818
+    """Only who sent a portrait in can delete it."""
+
+
+def open_avatar(
+    source: ImageArray | Path, name: str, avatar_id: str, owner: str | None = None
+) -> Avatar:
+    """Check and frame the photograph in ``source``; takes a second, call it in a thread.
+
+    Raises:
+        InputError: not a picture, no usable face, or too small; NoFaceFound, UnreadableMedia too.
+    """
+    whole = open_portrait(source)
+    portrait = cut(whole, head_and_shoulders(whole))
+    return Avatar(avatar_id, name, portrait, jpeg(portrait.image, _PICTURE_SIDE), owner)
+
+
+def jpeg(image: ImageArray, longest: int | None = None, quality: int = _JPEG) -> bytes:
+    """Return ``image`` (h, w, 3) as JPEG, made smaller if a side is longer than ``longest``."""
+    picture = Image.fromarray(image)
+    if longest is not None:
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def _id_of(path: Path) -> str:
+    """Return the identifier of a picture of the server: it stays when the server starts anew."""
+    return hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def folder_avatars(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield identifier and path of each picture that lies in ``folder`` itself, by name."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in _SUFFIXES and path.is_file():
+            yield _id_of(path), path
+
+
+class Avatars:
+    """All faces by identifier; the first one is the default."""
+
+    def __init__(self, most_uploaded: int) -> None:
+        """Start without any; of uploaded ones the ``most_uploaded`` newest are kept."""
+        self._faces: dict[str, Avatar] = {}
+        self._most_uploaded = most_uploaded
+        self._turn = asyncio.Lock()
+
+    def of(self, caller: str) -> list[Avatar]:
+        """Return the faces that ``caller`` may choose from, the default first.
+
+        What somebody else sent in is not among them.
+        """
+        return [face for face in self._faces.values() if face.owner in (None, caller)]
+
+    def __getitem__(self, avatar_id: str | None) -> Avatar:
+        """Return the face ``avatar_id``; None: the default.
+
+        Raises:
+            UnknownAvatar: there is none.
+        """
+        if avatar_id is None:
+            return next(iter(self._faces.values()))
+        if avatar_id not in self._faces:
+            raise UnknownAvatar("There is no avatar with that id; GET /api/avatars lists them.")
+        return self._faces[avatar_id]
+
+    async def open_all(self, folder: Path | None) -> None:
+        """Open the operator's pictures, and the packaged portrait after them.
+
+        A picture that cannot be used is named in the log and left out.
+        """
+        given = [] if folder is None else await asyncio.to_thread(lambda: [*folder_avatars(folder)])
+        for avatar_id, path in given:
+            try:
+                face = await asyncio.to_thread(open_avatar, path, path.stem, avatar_id)
+            except InputError as error:
+                _LOG.warning("an avatar of the folder cannot be used: %s", error)
+                continue
+            self._faces[avatar_id] = face
+        demo = _id_of(DEMO_PORTRAIT)
+        face = await asyncio.to_thread(open_avatar, DEMO_PORTRAIT, "demo", demo)
+        self._faces[demo] = face
+
+    async def add(self, data: bytes, owner: str) -> Avatar:
+        """Check the picture file ``data`` of ``owner`` and keep its face; one at a time.
+
+        Raises:
+            InputError: not a picture or no usable face; says why.
+        """
+        if not self._most_uploaded:
+            raise InputError("This server takes no portraits; choose one of its own.")
+        async with self._turn:
+            face = await asyncio.to_thread(_opened_upload, data, owner)
+        uploaded = [known.id for known in self._faces.values() if known.is_uploaded]
+        for avatar_id in uploaded[: len(uploaded) + 1 - self._most_uploaded]:
+            del self._faces[avatar_id]
+        self._faces[face.id] = face
+        return face
+
+    def forget(self, avatar_id: str, caller: str) -> None:
+        """Delete a face that ``caller`` sent in; sessions that show it go on.
+
+        Raises:
+            UnknownAvatar: there is none.
+            NotYours: it is the server's or somebody else's.
+        """
+        if self[avatar_id].owner != caller:
+            raise NotYours("That avatar is not yours and cannot be deleted.")
+        del self._faces[avatar_id]
+
+
+def _opened_upload(data: bytes, owner: str) -> Avatar:
+    """Open the picture file ``data`` as a face of ``owner``."""
+    return open_avatar(read_image(data), "uploaded", new_id(), owner)

@@ -1,0 +1,145 @@
+"""What stands behind the HTTP: faces, animators, the crew that draws, and the voice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from visavis.animator import MotionAnimator, Prepared
+from visavis.api import load
+from visavis.provenance.audit import append
+from visavis.provenance.badge import Badge, make_badge
+from visavis.provenance.consent import Consent, ConsentRefused, sealing_key, write_consent
+from visavis.provenance.policy import Policy
+from visavis.serve.avatars import Avatar, Avatars
+from visavis.serve.settings import ServerSettings
+from visavis.serve.voices import Voices
+from visavis.stream.session import Session
+from visavis.stream.settings import Settings
+from visavis.stream.worker import Crew
+from visavis.timing import Stopwatch
+from visavis.types import MOTION_FPS
+
+SOUND_RATE = 48_000
+"""What is heard leaves a session at this rate: Opus's own."""
+_ENCODE_MS = 6.0
+"""What sending one frame costs beside drawing it: VP8 and Opus at 512 pixels."""
+_MEASURED_S = 2
+_SHARE = 0.8
+"""How much of the processor sessions may be measured to take."""
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What a form says of consent."""
+
+    who: str
+    statement: str
+
+
+class Stage:
+    """Opens sessions on shared weights; a face is prepared once for each quality."""
+
+    def __init__(
+        self, settings: ServerSettings, policy: Policy, crew: Crew, voices: Voices
+    ) -> None:
+        """Draw with ``crew``, speak text with ``voices``, say of origin what ``policy`` says."""
+        self.avatars = Avatars(settings.max_avatars)
+        self.voices = voices
+        self.policy = policy
+        self.crew = crew
+        self._settings = settings
+        self._animators: dict[str, MotionAnimator] = {}
+        self._prepared: WeakKeyDictionary[Avatar, dict[str, Prepared]] = WeakKeyDictionary()
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Open the faces and prepare the first of them, so that the first session starts at once.
+
+        Raises:
+            InputError: the folder of avatars, or what is said of consent, cannot be used.
+        """
+        folder = self._settings.avatars
+        await self.avatars.open_all(None if folder is None else Path(folder))
+        await self.prepare(self.avatars[None], self._settings.quality)
+
+    def badge(self) -> Badge | None:
+        """Return what is drawn into the pictures of a session, if anything."""
+        if self.policy.badge != "video":
+            return None
+        return make_badge((self._settings.size, self._settings.size), self.policy)
+
+    async def prepare(self, avatar: Avatar, quality: str) -> tuple[MotionAnimator, Prepared]:
+        """Return what draws ``avatar`` at ``quality``, made on first use, one at a time."""
+        async with self._turn:
+            if quality not in self._animators:
+                made = await asyncio.to_thread(load, live=True, quality=quality)
+                self._animators[quality] = made
+            animator = self._animators[quality]
+            prepared = self._prepared.setdefault(avatar, {})
+            if quality not in prepared:
+                side = (self._settings.size, self._settings.size)
+                ready = await asyncio.to_thread(animator.prepare, avatar.portrait, side)
+                prepared[quality] = ready
+            return animator, prepared[quality]
+
+    async def session(self, avatar: Avatar, quality: str, seed: int) -> Session:
+        """Return a session of ``avatar`` that is not started yet."""
+        animator, prepared = await self.prepare(avatar, quality)
+        settings = Settings(seed=seed, sound_rate=SOUND_RATE)
+        return Session(animator, prepared, self.crew, settings)
+
+    async def capacity(self, threads: int) -> int:
+        """Return how many sessions ``threads`` processor threads carry, measured for two seconds.
+
+        Every frame is counted as one of speech, and as sent to one viewer.
+        """
+        animator, prepared = await self.prepare(self.avatars[None], self._settings.quality)
+        noise = np.random.default_rng(0).normal(0, 0.1, _MEASURED_S * SOUND_RATE)
+        settings = Settings(sound_rate=SOUND_RATE, is_paced=False)
+        async with Session(animator, prepared, self.crew, settings) as session:
+            session.push_audio(noise.astype(np.float32), SOUND_RATE)
+            session.end_audio()
+            watch, frames = Stopwatch(), 0
+            async for _ in session:
+                frames += 1
+                if frames == _MEASURED_S * MOTION_FPS:
+                    break
+            frame_ms = 1000 * watch.elapsed_s() / frames + _ENCODE_MS
+        return max(1, int(_SHARE * threads * 1000 / MOTION_FPS / frame_ms))
+
+    async def add_avatar(self, data: bytes, owner: str, agreed: Agreed | None) -> Avatar:
+        """Check the picture file ``data`` of ``owner`` and keep its face.
+
+        Raises:
+            InputError: no usable face. ConsentRefused: consent is required, and not given.
+        """
+        if agreed is None and self._settings.require_consent:
+            raise ConsentRefused(
+                "This server needs the consent of the person shown: "
+                "send consent_who and consent_statement."
+            )
+        face = await self.avatars.add(data, owner)
+        if agreed is not None and self._settings.consent is not None:
+            await asyncio.to_thread(self._record, face.id, data, agreed)
+        return face
+
+    def _record(self, avatar_id: str, data: bytes, agreed: Agreed) -> None:
+        """Keep a sealed record of consent, and a line about it in the log that only grows."""
+        folder = Path(self._settings.consent or "")
+        now = datetime.now(timezone.utc)
+        digest = hashlib.sha256(data).hexdigest()
+        consent = Consent(digest, agreed.who, agreed.statement, now.isoformat(), ("live",))
+        sealed = consent.sealed(sealing_key(folder))
+        write_consent(folder / f"{avatar_id}.json", sealed)
+        append(folder / "audit.log", "consent", now, {"record": sealed.digest()})
+
+    def close(self) -> None:
+        """Let the crew go."""
+        self.crew.close()
