@@ -175,7 +175,10 @@ class DiffusedMotion:
         before included; what they lack of the chunk and of ``plan.ahead`` frames more is silence.
         """
         state = forgetting(state)
-        own, heard = (silence(0) if x is None else x.values for x in (features, other))
+        needed = frames + self._plan.ahead
+        own, heard = (
+            _filled(silence(0) if x is None else x.values, needed) for x in (features, other)
+        )
         state = replace(
             state,
             rows=np.concatenate([state.rows, own]),

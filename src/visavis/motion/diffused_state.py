@@ -56,6 +56,4 @@ class DiffusedState:
 def forgetting(state: DiffusedState) -> DiffusedState:
     """Return ``state`` without the rows of frames to come; those of its context stay."""
     kept = ROWS_PER_FRAME * len(state.context)
-    other = state.other[:kept]
-    missing = silence(kept - len(other))
-    return replace(state, rows=state.rows[:kept], other=np.concatenate([other, missing]))
+    return replace(state, rows=state.rows[:kept], other=state.other[:kept])

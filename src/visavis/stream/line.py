@@ -59,6 +59,7 @@ class Line:
         self._ear_sound = _Growing()
         self._out_sound = _Growing()
         self._is_flushed = False
+        self.said = 0
 
     def convert(self, frame: int) -> None:
         """Convert sound up to a stretch after ``frame``, as far as it has come."""
@@ -105,17 +106,31 @@ class Line:
         """Return the samples from ``start`` to ``end`` at 16 kHz, fewer if they are not there."""
         return self._ear_sound.part(start, max(0, min(end, self._ear_sound.end) - start))
 
-    def rest(self, frame: int) -> FloatArray:
-        """Return all sound from ``frame`` on at the session's rate, converted as far as it came."""
-        while self.utterance.pieces:
-            self.convert(self._ear_sound.end // SLOT)
-        self.convert(self._ear_sound.end // SLOT)
-        start = frame * self._slot_out
-        return self._out_sound.part(start, max(0, self._out_sound.end - start))
+    @property
+    def position_s(self) -> float:
+        """How far into the utterance it is: ``said`` frames have been handed out."""
+        played = min(self.said / MOTION_FPS, self.utterance.seconds)
+        return self.utterance.position_s + played
 
-    def forget(self, frame: int, heard: int) -> None:
-        """Let go of what is heard before ``frame``, and of samples for the ear before ``heard``."""
-        self._out_sound.forget(frame * self._slot_out)
+    @property
+    def left_s(self) -> float:
+        """Seconds that have come and have not been handed out."""
+        return max(0.0, self.utterance.seconds - self.said / MOTION_FPS)
+
+    def remainder(self, sound_rate: int) -> Utterance:
+        """Return what has not been handed out as an utterance of its own, at ``sound_rate``."""
+        while not self.is_whole:
+            self.convert(self._ear_sound.end // SLOT + 1)
+        start = self.said * self._slot_out
+        name, position_s = self.utterance.speech_id, self.position_s
+        rest = Utterance(name, sound_rate, self.utterance.began_at, position_s)
+        rest.push(self._out_sound.part(start, max(0, self._out_sound.end - start)))
+        rest.is_ended = True
+        return rest
+
+    def forget(self, heard: int) -> None:
+        """Let go of what has been handed out, and of samples for the ear before ``heard``."""
+        self._out_sound.forget(self.said * self._slot_out)
         self._ear_sound.forget(heard)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from visavis.types import FloatArray, ImageArray, Phase
+from visavis.types import FloatArray, ImageArray, Motion, Phase
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Moment:
 
     It is shown at ``index / MOTION_FPS`` seconds; ``sound`` (rate / MOTION_FPS,) float32 begins
     then. ``is_fresh`` is False where the machine was late and the last picture is shown again.
-    ``speech_id`` names the utterance that is heard, None in silence.
+    ``speech_id`` names the utterance that is heard, None in silence. ``motion`` is what the face
+    does, one frame; None where the machine was so late that none was made.
     """
 
     index: int
@@ -23,6 +24,7 @@ class Moment:
     phase: Phase
     is_fresh: bool = True
     speech_id: str | None = None
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True)

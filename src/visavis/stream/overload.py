@@ -27,13 +27,14 @@ _CALM, _CALMEST = 250, 4000
 @dataclass(frozen=True)
 class Load:
     """``level`` now; ``strain`` counts late frames and fades; ``calm`` frames since the last late
-    one, of ``needed`` before a better level is tried.
+    one, of ``needed`` before a better level is tried; ``has_risen``: one has been.
     """
 
     level: int = 0
     strain: float = 0.0
     calm: int = 0
     needed: int = _CALM
+    has_risen: bool = False
 
 
 def judged(load: Load, is_late: bool) -> Load:
@@ -42,11 +43,11 @@ def judged(load: Load, is_late: bool) -> Load:
         strain = load.strain + 1.0
         if strain < PATIENCE or load.level + 1 == len(LEVELS):
             return replace(load, strain=min(strain, PATIENCE), calm=0)
-        relapsed = min(_CALMEST, 2 * load.needed) if load.calm < load.needed else load.needed
-        return Load(load.level + 1, 0.0, 0, relapsed)
+        needed = min(_CALMEST, 2 * load.needed) if load.has_risen else load.needed
+        return Load(load.level + 1, needed=needed)
     strain, calm = max(0.0, load.strain - 1.0 / _FORGIVEN), load.calm + 1
     if calm >= load.needed and load.level:
-        return Load(load.level - 1, 0.0, 0, load.needed)
+        return Load(load.level - 1, needed=load.needed, has_risen=True)
     return replace(load, strain=strain, calm=calm)
 
 

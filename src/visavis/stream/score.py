@@ -40,16 +40,21 @@ _FADE_S = 0.015
 class Planned:
     """Frame ``index``: its sound, its motion, and the animator's ``state`` after its chunk.
 
-    ``speech_id`` names the utterance it is part of; ``is_said`` is False in its pauses.
+    ``speech_id`` names the utterance it is part of; ``line`` is what speaks, None in its pauses.
     """
 
     index: int
     sound: FloatArray
     speech_id: str | None
-    is_said: bool
+    line: Line | None
     phase: Phase
     motion: Motion | None
     state: Any
+
+    @property
+    def is_said(self) -> bool:
+        """Whether speech is heard in it."""
+        return self.line is not None
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,6 @@ class Score:
         self._ear: Ear | None = None
         self._line_start = 0
         self._chunk = 0
-        self._said = 0
         self._dropped: list[Utterance] = []
         self._quiet_since = 0
         self._user = Overheard(animator)
@@ -143,10 +147,7 @@ class Score:
     @property
     def queue_s(self) -> float:
         """Seconds of sound that wait to be heard."""
-        waiting = sum(u.seconds for u in self._waiting)
-        if self._line is None:
-            return waiting
-        return waiting + max(0.0, self._line.utterance.seconds - self._said / MOTION_FPS)
+        return sum(u.seconds for u in self._waiting) + sum(line.left_s for line in self._lines())
 
     def overhear(self, samples: FloatArray, rate: int) -> None:
         """Take what the user says."""
@@ -181,24 +182,24 @@ class Score:
     def interrupt(self) -> Interrupted:
         """Drop all sound that has not been handed out, and all motion made for it."""
         self.end()
-        line, waiting = self._line, list(self._waiting)
+        lines = self._lines()
+        self._dropped = [line.remainder(self._sound_rate) for line in lines] + list(self._waiting)
         self._waiting.clear()
-        self._dropped = waiting
-        speech_id, position_s, dropped_s = None, 0.0, sum(u.seconds for u in waiting)
-        if line is not None:
-            speech_id, spoken = line.utterance.speech_id, self._position(line)
-            position_s = line.utterance.position_s + spoken
-            rest = line.rest(self._said)
-            kept = Utterance(speech_id, self._sound_rate, self.next, position_s)
-            kept.push(rest)
-            kept.is_ended = True
-            self._dropped = [kept, *waiting]
-            dropped_s += kept.seconds
+        stopped = Interrupted(
+            lines[0].utterance.speech_id if lines else None,
+            lines[0].position_s if lines else 0.0,
+            sum(u.seconds for u in self._dropped),
+        )
         keep = self._fade_out()
         self._line = self._ear = None
         self._take_back(self.next + keep)
         self.cue(Cue.INTERRUPTED)
-        return Interrupted(speech_id, position_s, dropped_s)
+        return stopped
+
+    def _lines(self) -> list[Line]:
+        """Return what is being spoken, in order: frames to be handed out may be of several."""
+        lines = [p.line for p in self.planned] + [self._line]
+        return list(dict.fromkeys(line for line in lines if line is not None))
 
     def resume(self) -> float:
         """Queue again what the last interruption dropped; return its seconds."""
@@ -208,9 +209,6 @@ class Score:
         self._waiting.extendleft(reversed(again))
         return sum(u.seconds for u in again)
 
-    def _position(self, line: Line) -> float:
-        return min(self._said / MOTION_FPS, line.utterance.seconds)
-
     def _fade_out(self) -> int:
         """Silence planned sound but for a short fade; return how many frames are kept to show."""
         if not self.planned:
@@ -219,7 +217,7 @@ class Score:
         fade = min(len(first.sound), int(_FADE_S * self._sound_rate))
         sound = np.zeros_like(first.sound)
         sound[:fade] = first.sound[:fade] * np.linspace(1.0, 0.0, fade, dtype=np.float32)
-        self.planned[0] = replace(first, sound=sound, speech_id=None, is_said=False)
+        self.planned[0] = replace(first, sound=sound, speech_id=None, line=None)
         return 1
 
     def _earliest(self) -> int:
@@ -269,7 +267,7 @@ class Score:
         spoken = [p.index + 1 for p in self.planned if p.speech_id is not None]
         self._take_back(max(self._earliest(), *spoken, 0))
         self._line, self._ear = Line(utterance, self._sound_rate), Ear(self._animator)
-        self._line_start, self._chunk, self._said = max(self.made, self.next), 0, 0
+        self._line_start, self._chunk = max(self.made, self.next), 0
         self.phase = after(self.phase, Cue.AUDIO_STARTED)
 
     def _spoken(self, line: Line, lead: int, ahead: int, may_gap: bool) -> Move | None:
@@ -345,17 +343,17 @@ class Score:
                 self._shown_state = state
         if move.line is not None:
             self._chunk += 1
-            move.line.forget(self._said, 0 if self._ear is None else self._ear.heard)
+            move.line.forget(0 if self._ear is None else self._ear.heard)
         return True
 
-    def _sound(self, line: Line | None, frame: int) -> tuple[FloatArray, str | None, bool]:
-        """Return what is heard in ``frame`` of ``line``, whose it is, and whether it is sound."""
+    def _sound(self, line: Line | None, frame: int) -> tuple[FloatArray, str | None, Line | None]:
+        """Return what is heard in ``frame`` of ``line``, its name, and what speaks."""
         sound = None if line is None else line.sound(frame)
         if line is None or sound is None:
-            name = None if self._line is None else self._line.utterance.speech_id
             silence = np.zeros(self._sound_rate // MOTION_FPS, np.float32)
-            return silence, name if self._said else None, False
-        return sound, line.utterance.speech_id, True
+            at = self._line
+            return silence, at.utterance.speech_id if at is not None and at.said else None, None
+        return sound, line.utterance.speech_id, line
 
     def take(self) -> Planned:
         """Hand out the next frame; without motion if none was made in time."""
@@ -366,7 +364,8 @@ class Score:
             line = self._line if self.next >= self._line_start else None
             said = self._sound(line, self.next - self._line_start)
             frame = Planned(self.next, *said, self.phase, None, None)
-        self._said += int(frame.is_said)
+        if frame.line is not None:
+            frame.line.said += 1
         self.next += 1
         return frame
 

@@ -283,9 +283,15 @@ class Session:
         self._note(frame, is_late)
         self._wake.set()
         return Moment(
-            index, image, frame.sound, self._settings.sound_rate, frame.phase, not is_late,
-            frame.speech_id,
-        )  # fmt: skip
+            index=index,
+            image=image,
+            sound=frame.sound,
+            rate=self._settings.sound_rate,
+            phase=frame.phase,
+            is_fresh=not is_late,
+            speech_id=frame.speech_id,
+            motion=frame.motion,
+        )
 
     def _note(self, frame: Planned, is_late: bool) -> None:
         """Count the frame handed out, judge the load, tell what changed."""

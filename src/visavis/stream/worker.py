@@ -61,8 +61,15 @@ class Crew:
 
     def _work(self) -> None:
         """Do jobs until there is one that is None."""
-        while (work := self._jobs.get()[2]) is not None:
+        while self._do_next():
+            pass
+
+    def _do_next(self) -> bool:
+        """Do the most urgent job, and hold nothing of it after; return whether it was one."""
+        work = self._jobs.get()[2]
+        if work is not None:
             work()
+        return work is not None
 
     def close(self) -> None:
         """End the threads when all jobs are done."""
