@@ -137,11 +137,12 @@ class Speaker:
             SessionClosed: it is over.
         """
         cuts = self._cuts
-        for start in range(0, len(samples), rate):
-            await self._push(samples[start : start + rate], rate, cuts)
+        step = rate // 5
+        for start in range(0, len(samples), step):
+            await self._push(samples[start : start + step], rate, cuts)
 
     async def _push(self, piece: FloatArray, rate: int, cuts: int) -> None:
-        """Push at most a second of sound as soon as there is room, unless it was interrupted."""
+        """Push a short piece as soon as there is room, unless it was interrupted."""
         while cuts == self._cuts:
             if not self._turns or self._turns[-1].is_complete:
                 self._count += 1
