@@ -1,0 +1,44 @@
+"""Picture and sound for a plain ``<video src>``: fragmented MP4 over one HTTP response.
+
+For networks that let no WebRTC through. A fragment is ``FRAGMENT_MS`` long; browsers keep about a
+second before they begin. Each viewer has an encoder of his own and joins at a key frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from visavis.serve.outputs.away import Away
+from visavis.serve.outputs.mux import Encoding, LiveMuxer, Pieces
+from visavis.stream.moments import Moment
+
+CONTENT_TYPE = 'video/mp4; codecs="avc1.42C01F, mp4a.40.2"'
+FRAGMENT_MS = 120
+"""Three frames: a header for each takes 3 % of the bytes."""
+
+
+def encoding(bit_rate: int) -> Encoding:
+    """Return how a viewer's stream of ``bit_rate`` bits per second is encoded."""
+    flags = "empty_moov+default_base_moof+frag_keyframe+skip_trailer"
+    options = {"movflags": flags, "frag_duration": str(FRAGMENT_MS * 1000), "flush_packets": "1"}
+    video = {"preset": "superfast", "profile": "baseline"}
+    return Encoding("mp4", options, video, bit_rate)
+
+
+async def fmp4(moments: AsyncIterator[Moment], bit_rate: int = 2_000_000) -> AsyncIterator[bytes]:
+    """Yield the bytes of a response of type ``CONTENT_TYPE``, as long as ``moments`` come."""
+    away, pieces = Away(), Pieces()
+    muxer: LiveMuxer | None = None
+    try:
+        async for moment in moments:
+            if muxer is None:
+                muxer = await away.run(LiveMuxer, pieces, encoding(bit_rate), moment)
+            await away.run(muxer.write, moment)
+            if data := pieces.take():
+                yield data
+        if muxer is not None:
+            await away.run(muxer.finish)
+            yield pieces.take()
+    finally:
+        if muxer is not None:
+            await away.last(muxer.abandon)
