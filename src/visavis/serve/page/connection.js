@@ -67,7 +67,7 @@ export class Connection extends EventTarget {
 
   /** Send `track` (or nothing, with null) as what the person here says. */
   async useMicrophone(track) {
-    await this.voice.sender.replaceTrack(track);
+    if (!this.isClosed) await this.voice.sender.replaceTrack(track);
   }
 
   /** Packets per second rather than smoothness: play each frame as soon as it is there. */

@@ -42,7 +42,7 @@ export class Conversation extends EventTarget {
   /** Make the WebRTC offer ahead of the first start. */
   async prepare(iceServers) {
     this.iceServers = iceServers;
-    if (!Connection.isSupported) return;
+    if (!Connection.isSupported || this.warm) return;
     this.warm = new Connection(iceServers);
     await this.warm.prepare();
   }
@@ -66,6 +66,7 @@ export class Conversation extends EventTarget {
     this.attempt += 1;
     await this.#end();
     this.#live("ready", message);
+    await this.prepare(this.iceServers);
   }
 
   /** End it while the page goes away: nothing can be waited for. */

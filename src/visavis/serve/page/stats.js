@@ -5,6 +5,7 @@
    is ahead. Browsers without that number (Firefox) leave the place empty. */
 
 const EVERY_MS = 1_000;
+const LEVELS = ["full", "reduced", "half the frames", "few frames"];
 
 export class Stats {
   constructor(list, video) {
@@ -38,9 +39,14 @@ export class Stats {
 
   /** Take what the server measured: a `metrics.frame` message. */
   hear(message) {
-    const first = [message.first_frame_ms].flat().at(-1);
+    const first = message.first_frame_ms_p50;
     if (Number.isFinite(first)) this.show("first", `${Math.round(first)} ms`);
-    if (message.quality !== undefined) this.show("quality", String(message.quality));
+    if (message.level !== undefined) this.hearLevel(message.level);
+  }
+
+  /** How much the server leaves out to keep time; level 0 is nothing (stream/overload.py). */
+  hearLevel(level) {
+    this.show("quality", LEVELS[Number(level)] ?? `level ${level}`);
   }
 
   #measure(report) {
