@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from visavis.version import __version__
+
 if TYPE_CHECKING:
     from visavis.api import animate, frames, load, open_portrait
     from visavis.errors import InputError, NoFaceFound, OutputError, VisavisError
     from visavis.motion.controls import Controls, Timeline
     from visavis.types import Audio, Frame, Motion, Phase, Portrait
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Audio",

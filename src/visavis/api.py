@@ -34,6 +34,9 @@ from visavis.motion.controls import Controls, Timeline, as_timeline
 from visavis.motion.files import check_motion_name, write_motion
 from visavis.motion.models import motion_by
 from visavis.playing import Play, Scene, open_scene
+from visavis.provenance.badge import Badge, make_badge
+from visavis.provenance.policy import Policy, read_policy
+from visavis.provenance.sign import Facts, open_seal
 from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
@@ -46,6 +49,8 @@ from visavis.types import (
     Motion,
     Portrait,
 )
+from visavis.voice.speech import voice_by
+from visavis.voice.text import spoken
 
 DEMO_PORTRAIT = ASSETS / "demo_portrait.webp"
 DEMO_SPEECH = ASSETS / "demo_speech.flac"
@@ -241,6 +246,10 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     redrive: str | None = None,
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
+    text: str | None = None,
+    voice: str = "local",
+    badge: bool = False,
+    provenance: Policy | None = None,
     progress: Callable[[Tick], None] | None = None,
 ) -> Result:
     """Write a video of ``portrait`` speaking ``audio`` to ``out``.
@@ -274,6 +283,11 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             RGB uint8 array.
         quality: "draft" (the photograph warped), "standard" (mouth and eyes painted by a network)
             or "high" (the same, finer).
+        text: what to say, instead of ``audio``.
+        voice: who says it: "local", or "openai:MODEL[:VOICE]@URL" of a server (voice/speech.py).
+        badge: whether every frame says that it is AI-generated.
+        provenance: how origin is declared; by default as this user's settings say: the file is
+            signed (C2PA).
         progress: called after each frame.
 
     Raises:
@@ -282,6 +296,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     """
     watch = Stopwatch()
     check_whole("seed", seed, 0, 2**63 - 1)
+    policy = read_policy() if provenance is None else provenance
+    audio = _sound_of(audio, text, voice)
     if motion_out is not None:
         check_motion_name(motion_out)
     for target in (out, motion_out):
@@ -289,6 +305,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             refuse_sources(target, portrait, audio, motion, other)
     if is_transparent(background):
         check_alpha(out)
+        if badge:
+            raise InputError("A transparent video has no place for a badge. Leave one of them out.")
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
@@ -299,13 +317,18 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         play = Play(animator, prepared, seed, as_timeline(controls))
         scene = stack.enter_context(open_scene(play, sound, heard, trim, motion))
         has_alpha = is_transparent(background)
+        source = Path(portrait) if isinstance(portrait, (str, Path)) else None
+        seal = stack.enter_context(open_seal(out, Facts(source), policy))
         writer = stack.enter_context(
-            open_writer(out, prepared.size, fps, sound or heard, trim, has_alpha=has_alpha)
+            open_writer(
+                out, prepared.size, fps, sound or heard, trim, has_alpha=has_alpha, seal=seal
+            )
         )
-        played = _written(scene, writer, watch, progress, keep=curves is not None)
+        drawn = make_badge(prepared.size, policy) if badge else None
+        played = _written(scene, writer, watch, progress, curves is not None, drawn)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
-    warnings = (*opened.warnings, *scene.warnings)
+    warnings = (*opened.warnings, *scene.warnings, *seal.warnings)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
 
 
@@ -315,17 +338,27 @@ def _written(
     watch: Stopwatch,
     progress: Callable[[Tick], None] | None,
     keep: bool,
+    badge: Badge | None = None,
 ) -> list[Motion]:
-    """Write all frames of ``scene``; return their motion if it is to be kept."""
+    """Write all frames of ``scene``, with ``badge``; return their motion if it is to be kept."""
     played = []
     for frame in scene.frames:
-        writer.write(frame.image)
+        writer.write(frame.image if badge is None else badge.draw(frame.image, frame.index))
         if keep:
             played.append(frame.motion)
         if progress is not None:
             factor = writer.frames / scene.fps / watch.elapsed_s()
             progress(Tick(writer.frames, scene.total, factor))
     return played
+
+
+def _sound_of(audio: Sound | None, text: str | None, voice: str) -> Sound | None:
+    """Return ``audio``, or ``text`` spoken by ``voice``."""
+    if text is None:
+        return audio
+    if audio is not None:
+        raise InputError("Give a recording or text to speak, not both.")
+    return spoken(text, voice_by(voice))
 
 
 def _framed(

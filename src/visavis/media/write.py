@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -163,6 +163,7 @@ def open_writer(
     trim: Trim | None = None,
     quality: int | None = None,
     has_alpha: bool = False,
+    seal: Callable[[Path], None] | None = None,
 ) -> Iterator[FrameWriter]:
     """Open ``path`` for pictures of ``size`` (width, height); see the table above for kinds.
 
@@ -180,6 +181,7 @@ def open_writer(
         trim: the part of ``sound`` to use, (start, end) in seconds.
         quality: constant rate factor of the video encoder, lower is better.
         has_alpha: the pictures are RGBA, colours not multiplied by alpha.
+        seal: called with the finished file, still under a hidden name, before it appears.
 
     Raises:
         OutputError: unknown kind, one without alpha, or the place cannot be written to.
@@ -193,7 +195,7 @@ def open_writer(
     _check_size(size, fps)
     refuse_sources(path, sound)
     with ExitStack() as stack:
-        sink = _open_sink(stack, path, kind, recipe, size, fps, quality)
+        sink = _open_sink(stack, path, kind, recipe, size, fps, quality, seal)
         if isinstance(sink, VideoEncoder) and sound is not None:
             opened = stack.enter_context(open_sounds(sound, trim, []))
             sink.add_sound(opened.sounds, opened.first)
@@ -225,6 +227,7 @@ def _open_sink(  # noqa: PLR0913 - one call
     size: tuple[int, int],
     fps: Fraction,
     quality: int | None,
+    seal: Callable[[Path], None] | None,
 ) -> _Sink:
     """Open the sink of ``kind``; ``stack`` closes and places what it opens."""
     if kind == "-":
@@ -238,6 +241,8 @@ def _open_sink(  # noqa: PLR0913 - one call
         name = Path(path).name
         return PngFrames(stack.enter_context(whole_folder(Path(path).parent, name)), name)
     file = stack.enter_context(whole_file(path))
+    if seal is not None:
+        stack.push(lambda kind, *_: seal(file) if kind is None else None)
     try:
         if kind == ".rgb":
             return RawFrames(stack.enter_context(file.open("wb")))

@@ -26,12 +26,12 @@ from shutil import copyfile
 from types import ModuleType
 from typing import Any
 
-import visavis
 from visavis.errors import MissingExtra, OutputError
 from visavis.media.kinds import head_of, kind_of, shown
 from visavis.media.place import whole_file
 from visavis.provenance.certificates import Credentials, credentials
 from visavis.provenance.policy import Policy
+from visavis.version import __version__
 
 EMBEDDED = {".mp4": "video/mp4", ".mov": "video/quicktime", ".gif": "image/gif"}
 """Endings of files that hold their manifest, and their media types."""
@@ -271,7 +271,7 @@ def _builder(c2pa: ModuleType, file: Path, facts: Facts, policy: Policy) -> Any:
 
 def _definition(facts: Facts, policy: Policy, made_at: str, kind: str | None) -> dict[str, Any]:
     """Return the manifest as c2pa is given it; ``kind``: the portrait is an ingredient."""
-    program = {"name": "visavis", "version": visavis.__version__}
+    program = {"name": "visavis", "version": __version__}
     action: dict[str, Any] = {
         "action": "c2pa.created",
         "when": made_at,

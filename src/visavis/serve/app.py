@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 
-from visavis import __version__
 from visavis.machine import cpu_threads
 from visavis.serve import (
     routes_avatars,
@@ -27,6 +26,7 @@ from visavis.serve.peers import Peers, tune
 from visavis.serve.sessions import Sessions
 from visavis.serve.settings import ServerSettings
 from visavis.serve.stage import Stage
+from visavis.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 _ROUTERS = (routes_health, routes_avatars, routes_sessions, routes_webrtc, routes_socket)

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from visavis import __version__
 from visavis.motion.controls import EMOTIONS, RANGES
 from visavis.render.quality import QUALITIES
 from visavis.serve.context import Caller, ServerNow
@@ -16,6 +15,7 @@ from visavis.serve.schemas import ConfigModel, HealthModel, IceServerModel, Limi
 from visavis.serve.settings import ServerSettings
 from visavis.serve.stage import SOUND_RATE
 from visavis.types import MOTION_FPS
+from visavis.version import __version__
 
 router = APIRouter(tags=["server"])
 _TEXT: dict[int | str, dict[str, Any]] = {
