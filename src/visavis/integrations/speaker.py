@@ -206,7 +206,7 @@ class Speaker:
             ended_s = float(self._turns.popleft().seconds)
         if self.is_fading:
             self.is_fading = False
-            return Beat(shown.image, np.trim_zeros(newest.sound, "b"))
+            return Beat(shown.image, newest.sound if newest.sound.any() else None)
         if not self._turns or self._turns[0].name != shown.speech_id:
             return Beat(shown.image, ended_s=ended_s)
         turn = self._turns[0]
