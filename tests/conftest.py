@@ -12,6 +12,7 @@ from product import SHARED
 from visavis.types import Portrait
 
 os.environ["VISAVIS_CACHE"] = "off"  # what is tested is computed, in subprocesses too
+os.environ.setdefault("VISAVIS_PROVENANCE", "off")  # a signature differs from run to run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

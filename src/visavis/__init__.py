@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from visavis.version import __version__
+from visavis.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from visavis.api import animate, frames, load, open_portrait

@@ -83,6 +83,14 @@ BackgroundOption = Annotated[
 QualityOption = Annotated[
     str, typer.Option(help="draft, standard or high: how mouth and eyes are painted.")
 ]
+TextOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="What to say instead of a recording.", show_default=False),
+]
+VoiceOption = Annotated[
+    str, typer.Option(help="Who says --text: local, or openai:MODEL[:VOICE]@URL of a server.")
+]
+BadgeOption = Annotated[bool, typer.Option("--badge", help="Write AI-generated on the picture.")]
 DemoOption = Annotated[bool, typer.Option("--demo", help="Use the embedded portrait and voice.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
