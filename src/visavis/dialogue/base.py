@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,19 +17,15 @@ from visavis.stream.moments import Interrupted
 from visavis.types import SAMPLE_RATE, FloatArray
 
 
-class Queue(Protocol):
-    """What a conversation reads of a session's numbers."""
-
-    @property
-    def queue_s(self) -> float:
-        """Seconds of sound that wait to be spoken."""
-        ...
-
-
 class Mouth(Protocol):
     """What a conversation needs of ``stream.session.Session``; all on the event loop's thread."""
 
-    def push_audio(self, samples: FloatArray, rate: int, speech_id: str | None = None) -> None:
+    @property
+    def queue_s(self) -> float:
+        """Seconds of sound that wait to be heard."""
+        ...
+
+    def push_audio(self, samples: FloatArray, rate: int, speech_id: str | None = None) -> object:
         """Take the next piece of what is said."""
         ...
 
@@ -53,14 +49,13 @@ class Mouth(Protocol):
         """The user has finished."""
         ...
 
-    def stats(self) -> Queue:
-        """Return the session's numbers."""
-        ...
-
 
 @dataclass(frozen=True)
 class Sound:
-    """A piece of sound: ``samples`` (n,) float32 in [-1, 1] at ``rate``; ``text`` what it says."""
+    """A piece of sound: ``samples`` (n,) float32 in [-1, 1] at ``rate``; ``text`` what it says.
+
+    As a turn of the user: what was heard, or, if it was typed, no samples and the text.
+    """
 
     samples: FloatArray
     rate: int = SAMPLE_RATE
@@ -99,7 +94,7 @@ class Happened:
 class Partner(Protocol):
     """Thinks of answers. Belongs to one conversation."""
 
-    def reply(self, turn: Sound) -> AsyncIterator[str | Sound]:
+    def reply(self, turn: Sound) -> AsyncGenerator[str | Sound, None]:
         """Yield the answer to what the user said, ``turn``: text to be spoken, or sound.
 
         Text comes in pieces of any size that are joined as they are. It is closed (``aclose``) when
@@ -111,7 +106,10 @@ class Partner(Protocol):
         ...
 
     def heard(self, said: Said) -> None:
-        """Take note of how much of the last answer, or of what it was told to say, was heard."""
+        """Take note of what was heard, of its answers and of what ``say`` was given, in turn.
+
+        Called before the next ``reply``.
+        """
         ...
 
     async def close(self) -> None:
@@ -135,6 +133,10 @@ class Dialogue(Protocol):
         Raises:
             SessionError: there is no voice, or the conversation is over.
         """
+        ...
+
+    def ask(self, text: str) -> None:
+        """Take ``text`` as the user's turn, as if it had been spoken; returns at once."""
         ...
 
     def interrupt(self) -> Said | None:
