@@ -36,5 +36,5 @@ def configure(form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for noisy in ("aioice", "aiortc", "uvicorn.access"):
+    for noisy in ("aioice", "aiortc", "uvicorn"):  # uvicorn's lines hold queries, hence tokens
         logging.getLogger(noisy).setLevel(logging.WARNING)

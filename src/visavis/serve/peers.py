@@ -95,6 +95,8 @@ class Peer:
             raise InputError(f"The offer has more than {MOST_SECTIONS} media sections.")
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            if not self._pc.getTransceivers():
+                raise InputError("The offer asks for neither picture nor sound.")
             self._send_tracks()
             answer = await self._pc.createAnswer()
             await self._pc.setLocalDescription(answer)
