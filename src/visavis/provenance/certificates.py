@@ -172,5 +172,5 @@ def _made() -> bytes:
     try:
         from visavis.provenance.development import made
     except ImportError as error:
-        raise MissingExtra('Signing needs: pip install "visavis[provenance]"') from error
+        raise MissingExtra("Signing needs cryptography: pip install c2pa-python") from error
     return made()

@@ -44,7 +44,7 @@ MADE_AS = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 """A real portrait, animated by a model (IPTC NewsCodes, digital source type)."""
 ANIMATION = "org.visavis.animation"
 """The assertion of our own: SHA-256 of the portrait's file, and of the record of consent."""
-MISSING = 'Signing needs c2pa-python: pip install "visavis[provenance]"'
+MISSING = "Signing needs c2pa-python: pip install c2pa-python"
 
 _SIGNING_PURPOSES = (
     "1.3.6.1.5.5.7.3.4",  # e-mail protection

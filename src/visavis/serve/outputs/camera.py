@@ -61,7 +61,7 @@ def open_camera(first: Moment, device: str | None, backend: str | None) -> Any:
     try:
         import pyvirtualcam  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingExtra('A virtual camera needs: pip install "visavis[camera]"') from error
+        raise MissingExtra("A virtual camera needs: pip install pyvirtualcam") from error
     height, width = even(first.image).shape[:2]
     try:
         return pyvirtualcam.Camera(width, height, MOTION_FPS, device=device, backend=backend)
