@@ -47,7 +47,7 @@ class RemoteVoice:
         url = f"{self.endpoint.url}/audio/speech"
         headers = self.endpoint.headers()
         try:
-            with httpx.Client(timeout=patience(), headers=headers, trust_env=False) as client:
+            with httpx.Client(timeout=patience(), headers=headers) as client:
                 for sentence in sentences(text):
                     with client.stream("POST", url, json={**asked, "input": sentence}) as answer:
                         if answer.status_code != 200:

@@ -25,7 +25,9 @@ _SHORTENED = re.compile(
     re.IGNORECASE,
 )
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
-_MARKS = re.compile(r"^\s*(?:#{1,6}\s|>\s|[-*+]\s|\|)|[*_`~|]{1,3}(?=\S)|(?<=\S)[*`~|]{1,3}")
+_MARKS = re.compile(
+    r"^\s*(?:#{1,6}\s|>\s|[-*+]\s)|(?<!\w)[*_~]{1,3}(?=\S)|(?<=\S)[*_~]{1,3}(?!\w)|[`|]+"
+)
 
 
 class Sentences:
