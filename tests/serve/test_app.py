@@ -188,7 +188,7 @@ def test_text_is_spoken_by_the_voice_and_refused_where_there_is_none() -> None:
             else:
                 assert "visavis[voice]" in answer.json()["message"]
 
-    asyncio.run(play(Voices(Buzz), 202))  # type: ignore[arg-type]
+    asyncio.run(play(Voices(Buzz()), 202))  # type: ignore[arg-type]
     asyncio.run(play(None, 501))
 
 

@@ -16,6 +16,7 @@ from visavis.serve.messages import (
     SetState,
     Speak,
     UserAudio,
+    UserText,
     pcm16,
     problem,
     read,
@@ -31,6 +32,21 @@ _KINDS = (
     (MissingExtra, "not_available"),
     (InputError, "invalid"),
 )
+
+
+def say(live: LiveSession, voices: Voices, text: str, event_id: str | None) -> str:
+    """Speak ``text`` in ``live``; return the identifier that its events carry.
+
+    Where a partner talks it is the partner who says it, under a name of its own.
+
+    Raises:
+        MissingExtra: there is no voice. SessionError: something else is being said.
+    """
+    name = event_id or new_id()
+    pieces = voices.pieces(text)
+    if not live.say_by_partner(text):
+        live.say(name, pieces)
+    return name
 
 
 class Control:
@@ -67,7 +83,9 @@ class Control:
         elif isinstance(message, UserAudio):
             live.hear(sound_of(message), message.sample_rate)
         elif isinstance(message, Say):
-            live.say(message.event_id or new_id(), self._voices.pieces(message.text))
+            say(live, self._voices, message.text, message.event_id)
+        elif isinstance(message, UserText):
+            live.ask(message.text)
         elif isinstance(message, SetState):
             live.set_state(None if message.state == "auto" else Phase(message.state))
         elif isinstance(message, SetControl):

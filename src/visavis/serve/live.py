@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from visavis.dialogue.base import Dialogue
 from visavis.errors import SessionClosed, SessionError
 from visavis.provenance.badge import Badge
 from visavis.serve.feeds import Fan, Feed
@@ -29,8 +30,6 @@ _LOG = logging.getLogger(__name__)
 CAPACITY = 8
 """Moments that wait for a reader unless it asks for more or fewer."""
 _MESSAGES = 256
-Ear = Callable[[FloatArray, int], None]
-"""Hears what the user says: samples (n,) float32 and their rate."""
 
 
 class Observer(Protocol):
@@ -71,7 +70,6 @@ class LiveSession:
     def __init__(self, session_id: str, session: Session, terms: Terms, observer: Observer) -> None:
         """Wrap ``session``, which is not started yet; ``observer`` counts with others."""
         self.session_id = session_id
-        self.ears: list[Ear] = []
         self._session = session
         self.terms = terms
         self._observer = observer
@@ -80,6 +78,8 @@ class LiveSession:
         self._speaker = Speaker(session, lambda: session.queue_s, self._could_not_say)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
+        self._dialogue: Dialogue | None = None
+        self._is_answered = False
         self._over = asyncio.Event()
         self._on_over: list[Callable[[str], None]] = []
         self._speech_id: str | None = None
@@ -94,6 +94,11 @@ class LiveSession:
         await self._stack.enter_async_context(self._session)
         self._task = asyncio.create_task(self._run(), name=f"session {self.session_id}")
         self._task.add_done_callback(self._finished)
+
+    async def join(self, dialogue: Dialogue, kind: str) -> None:
+        """Let ``dialogue`` hear the user and speak; the ``kind`` "none" only hears."""
+        self._dialogue = await self._stack.enter_async_context(dialogue)
+        self._is_answered = kind != "none"
 
     def when_over(self, call: Callable[[str], None]) -> None:
         """Call ``call(why)`` once the session is over."""
@@ -175,7 +180,36 @@ class LiveSession:
         self._speaker.clear()
         self._speech_id = None
         self._silence = Stopwatch()
-        return self._session.interrupt()
+        waiting_s = self._session.queue_s
+        said = None if self._dialogue is None else self._dialogue.interrupt()
+        if said is None:
+            return self._session.interrupt()
+        return Interrupted(said.speech_id, said.position_s, waiting_s)
+
+    def give_way(self) -> None:
+        """Stop what was sent to be spoken, for the user speaks to the partner."""
+        if self._is_answered and self._speaker.is_busy:
+            self._speaker.clear()
+            self._session.interrupt()
+
+    def ask(self, text: str) -> None:
+        """Take ``text`` as what the user says to the partner.
+
+        Raises:
+            SessionError: nobody answers here.
+        """
+        self._touch()
+        if self._dialogue is None or not self._is_answered:
+            raise SessionError("Nobody answers in this session; open one with an agent.")
+        self._dialogue.ask(text)
+
+    def say_by_partner(self, text: str) -> bool:
+        """Let the partner say ``text``; False if there is none that talks."""
+        self._touch()
+        if self._dialogue is None or not self._is_answered:
+            return False
+        self._speaker.call(self._dialogue.say(text))
+        return True
 
     def resume(self) -> float:
         """Say what the last interruption dropped; return the seconds queued again."""
@@ -195,9 +229,10 @@ class LiveSession:
     def hear(self, samples: FloatArray, rate: int) -> None:
         """Take what the user says, (n,) float32; it keeps no session open by itself."""
         self._check()
-        self._session.push_user_audio(samples, rate)
-        for ear in self.ears:
-            ear(samples, rate)
+        if self._dialogue is not None:
+            self._dialogue.hear(samples, rate)
+        else:
+            self._session.push_user_audio(samples, rate)
 
     def user_started(self) -> None:
         """The user began to speak."""
@@ -309,7 +344,6 @@ class LiveSession:
         self._over.set()
         self._moments.close()
         self._messages.close()
-        self.ears.clear()
         for call in self._on_over:
             call(self.ended_as)
         self._on_over.clear()

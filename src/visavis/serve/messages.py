@@ -62,6 +62,13 @@ class Say(_Message):
     text: Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT)]
 
 
+class UserText(_Message):
+    """What the user writes instead of saying it; the partner answers."""
+
+    type: Literal["user.text"]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT)]
+
+
 class SetState(_Message):
     """What the person does; ``auto``: as the sound has it."""
 
@@ -93,7 +100,7 @@ class Plain(_Message):
     ]
 
 
-Message = Speak | UserAudio | Say | SetState | SetControl | Plain
+Message = Speak | UserAudio | Say | UserText | SetState | SetControl | Plain
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 

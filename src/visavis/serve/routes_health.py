@@ -66,8 +66,8 @@ async def config(server: ServerNow, caller: Caller) -> ConfigModel:
         fps=MOTION_FPS,
         sound_rate=SOUND_RATE,
         agents=list(server.sessions.partners.names),
-        agent=settings.agent,
-        has_voice=stage.voices.are_there,
+        agent=server.sessions.partners.default,
+        has_voice=stage.voices.voice is not None,
         is_consent_required=settings.require_consent,
         limits=_limits(server),
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, UploadFile
 
 from visavis.serve.context import Caller, Entered, ServerNow
+from visavis.serve.control import say as say_text
 from visavis.serve.failures import declared
 from visavis.serve.keys import new_id
 from visavis.serve.schemas import (
@@ -85,8 +86,7 @@ async def close_session(live: Entered) -> None:
 @router.post("/{session_id}/say", status_code=202, responses=declared(404, 409, 501))
 async def say(server: ServerNow, live: Entered, request: SayRequest) -> AcceptedModel:
     """Speak a text with the server's voice."""
-    event_id = request.event_id or new_id()
-    live.say(event_id, server.stage.voices.pieces(request.text))
+    event_id = say_text(live, server.stage.voices, request.text, request.event_id)
     return AcceptedModel(event_id=event_id)
 
 

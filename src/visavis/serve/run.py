@@ -102,7 +102,12 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
 
 async def _serve(settings: ServerSettings, ready: Callable[[str], None] | None) -> None:
     """Serve in a running loop."""
-    stage = Stage(settings, settings.policy(read_policy()), Crew(), Voices.local())
+    stage = Stage(
+        settings,
+        settings.policy(read_policy()),
+        Crew(),
+        Voices.named(settings.voice, settings.voice_key),
+    )
     server = make_server(settings, stage)
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():

@@ -47,7 +47,7 @@ class Sessions:
         """Open sessions on ``stage``; ``clock`` tells how often somebody asks."""
         self.tokens = Tokens()
         self.gauges = Gauges(lambda: len(self._live), self._waiting_s)
-        self.partners = Partners(stage.voices)
+        self.partners = Partners(settings, stage.voices)
         self._settings = settings
         self._stage = stage
         self._clock = clock
@@ -100,18 +100,16 @@ class Sessions:
             InputError: there is no such face or partner.
         """
         avatar = self._stage.avatars[wish.avatar_id]
-        agent = wish.agent or self._settings.agent
-        self.partners.check(agent)
+        agent = self.partners.check(wish.agent)
         session_id = new_id()
         self._admit(session_id, caller)
         try:
-            live = await self._started(session_id, avatar, wish)
+            live = await self._started(session_id, avatar, wish, agent)
         except BaseException:
             self.admission.release(session_id)
             raise
         self._owners[session_id] = caller
         live.when_over(lambda why: self._closed(session_id, why))
-        self.partners.attach(agent, live)
         _LOG.info("session opened", extra={"session": session_id})
         return Opened(live, self.tokens.issue(session_id), avatar, agent)
 
@@ -123,7 +121,9 @@ class Sessions:
             self.gauges.refused.labels(refused.code).inc()
             raise
 
-    async def _started(self, session_id: str, avatar: Avatar, wish: Wish) -> LiveSession:
+    async def _started(
+        self, session_id: str, avatar: Avatar, wish: Wish, agent: str
+    ) -> LiveSession:
         """Return the session, started."""
         told = self._settings
         quality = wish.quality or told.quality
@@ -143,8 +143,10 @@ class Sessions:
         self._live[session_id] = live
         try:
             await live.start()
+            await self.partners.join(agent, live, session)
         except BaseException:
             del self._live[session_id]
+            await live.close("failed")
             raise
         return live
 

@@ -64,8 +64,9 @@ class ServerSettings:
     measured to carry. ``sessions_per_caller`` and ``starts_per_minute`` are for each API key, and
     for each address where there are no keys. ``idle_s`` ends a session in which nobody says or asks
     anything, ``unwatched_s`` one that nobody is connected to. ``body_s`` is how long a request's
-    body may take. ``avatars`` is a folder of portraits to choose from; ``consent`` the folder in
-    which records of consent are kept; with ``require_consent`` no portrait is taken without one.
+    body may take. ``voice`` is one of voice/speech.py, ``agent`` a partner of
+    dialogue/join.py; their keys are for their servers. ``avatars`` is a folder of portraits to
+    choose from; ``consent`` the folder in which records of consent are kept; with ``require_consent`` no portrait is taken without one.
     ``disclosure`` is told first; ``badge`` and ``badge_text`` change what provenance/policy.py
     says. ``bitrate`` is that of WebRTC video, in bits per second.
 
@@ -84,7 +85,11 @@ class ServerSettings:
     size: int = 512
     quality: str = DEFAULT_QUALITY
     seed: int = 0
+    voice: str = "local"
+    voice_key: str | None = None
     agent: str = "none"
+    agent_key: str | None = None
+    agent_prompt: str | None = None
     avatars: str | None = None
     consent: str | None = None
     require_consent: bool = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Protocol
 
 from visavis.errors import QueueFull, VisavisError
 from visavis.types import FloatArray
@@ -44,7 +44,7 @@ class Speaker:
         self._waiting_s = waiting_s
         self._failed = failed
         self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def is_busy(self) -> bool:
@@ -59,9 +59,7 @@ class Speaker:
         """
         if len(self._tasks) >= MOST_WAITING:
             raise QueueFull(f"{MOST_WAITING} utterances wait to be spoken; wait or interrupt.")
-        task = asyncio.create_task(self._speak(event_id, pieces), name="utterance")
-        self._tasks.add(task)
-        task.add_done_callback(self._over)
+        self._keep(asyncio.create_task(self._speak(event_id, pieces), name="utterance"))
 
     async def _speak(self, event_id: str, pieces: Pieces) -> None:
         """Push ``pieces`` as the session has room for them."""
@@ -75,11 +73,20 @@ class Speaker:
                 self._failed(event_id, str(error))
             self._mouth.end_audio()
 
-    def _over(self, task: asyncio.Task[None]) -> None:
+    def _over(self, task: asyncio.Task[Any]) -> None:
         """Take ``task`` off the list; what nobody expected goes to the log."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("an utterance failed", exc_info=error)
+
+    def call(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do ``work``, which speaks by itself; it is forgotten with the rest."""
+        self._keep(asyncio.create_task(work, name="utterance"))
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        """Put ``task`` on the list."""
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
 
     def clear(self) -> None:
         """Forget everything that is not in the session yet."""

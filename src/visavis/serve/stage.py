@@ -13,6 +13,7 @@ import numpy as np
 
 from visavis.animator import MotionAnimator, Prepared
 from visavis.api import load
+from visavis.dialogue.join import listening
 from visavis.provenance.audit import append
 from visavis.provenance.badge import Badge, make_badge
 from visavis.provenance.consent import Consent, ConsentRefused, sealing_key, write_consent
@@ -68,6 +69,7 @@ class Stage:
         folder = self._settings.avatars
         await self.avatars.open_all(None if folder is None else Path(folder))
         await self.prepare(self.avatars[None], self._settings.quality)
+        await asyncio.to_thread(listening)
 
     def badge(self) -> Badge | None:
         """Return what is drawn into the pictures of a session, if anything."""
