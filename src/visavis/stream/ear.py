@@ -75,6 +75,11 @@ class Hearing:
         self.ear.hear(animator, self.samples, self.is_final)
         return self.ear.rows(self.start, self.end)
 
+    def rows(self, frames: int) -> FloatArray | None:
+        """Return the rows of the first ``frames`` frames, as far as they were known."""
+        heard = self.ear.rows(self.start, self.start + frames * ROWS_PER_FRAME)
+        return None if heard is None else heard.values
+
 
 class Overheard:
     """The user's sound on its way to the motion model, which reacts to it a little later."""

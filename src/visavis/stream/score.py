@@ -21,6 +21,7 @@ from visavis.motion.chunks import ChunkPlan
 from visavis.motion.controls import Controls, Timeline, mixed
 from visavis.stream.ear import ROWS_PER_FRAME, SLOT, Ear, Hearing, Overheard
 from visavis.stream.line import Line, Utterance
+from visavis.stream.listening import Listener, answering, listened
 from visavis.stream.moments import Interrupted
 from visavis.stream.phases import ATTENTIVE_S, Cue, after
 from visavis.stream.policy import SILENT_FRAMES, Supply, chunk_frames, may_begin
@@ -107,6 +108,7 @@ class Score:
         self._dropped: list[Utterance] = []
         self._quiet_since = 0
         self._user = Overheard(animator)
+        self._listener = Listener(seed)
         self.phase = Phase.IDLE
         self.forced: Phase | None = None
         self.controls = Controls(phase=Phase.IDLE)
@@ -315,7 +317,7 @@ class Score:
             own = Hearing(self._ear, samples, is_final, *rows)
         phase = Phase.SPEAKING if self._line is not None else self.forced or self.phase
         other = self._user.hearing(frames, needed)
-        timeline = self._timeline(phase)
+        timeline = answering(self._timeline(phase), self._listener.gesture, self.made, needed)
         return Move(self._animator, self._state, frames, timeline, phase, line, own, other)
 
     def _timeline(self, phase: Phase) -> Timeline:
@@ -341,6 +343,10 @@ class Score:
                 self.planned.append(Planned(index, *said, move.phase, motion[i : i + 1], state))
             else:
                 self._shown_state = state
+        rows = None if move.other is None else move.other.rows(move.frames)
+        if rows is not None:
+            is_listening = move.phase is Phase.LISTENING
+            self._listener = listened(self._listener, rows, self.made, is_listening)
         if move.line is not None:
             self._chunk += 1
             move.line.forget(0 if self._ear is None else self._ear.heard)
