@@ -121,7 +121,7 @@ class VisavisVideoGenerator(lk.VideoGenerator):
         width, height = self._speaker.size
         data = np.ascontiguousarray(beat.image).tobytes()
         items.append(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGB24, data))
-        if beat.sound is not None and len(beat.sound):
+        if beat.sound is not None:
             items.append(_frame(beat.sound, self._speaker.rate))
         return items
 

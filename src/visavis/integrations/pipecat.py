@@ -198,7 +198,7 @@ class VisavisVideoService(AIService):
             await self.push_frame(self._stops.popleft())
         if not speaker.is_speaking:
             self._is_silent.set()
-        if beat.sound is not None and len(beat.sound):
+        if beat.sound is not None and not beat.is_fade:
             pcm = np.clip(np.rint(beat.sound * 32768), -32768, 32767).astype(np.int16)
             await self.push_frame(TTSAudioRawFrame(pcm.tobytes(), speaker.rate, 1))
         if beat.is_first:

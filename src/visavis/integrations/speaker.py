@@ -71,13 +71,15 @@ class Beat:
 
     ``image`` (h, w, 3) RGB uint8; ``sound`` (n,) float32 to play after what was handed out before,
     None where nobody speaks; ``is_first``: it begins a turn; ``ended_s``: a turn of so many seconds
-    is over when this picture is shown.
+    is over when this picture is shown; ``is_fade``: the sound ends one that was interrupted, for
+    players that go on playing what they were given before.
     """
 
     image: ImageArray
     sound: FloatArray | None = None
     is_first: bool = False
     ended_s: float | None = None
+    is_fade: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ class Speaker:
             ended_s = float(self._turns.popleft().seconds)
         if self.is_fading:
             self.is_fading = False
-            return Beat(shown.image, newest.sound if newest.sound.any() else None)
+            return Beat(shown.image, newest.sound if newest.sound.any() else None, is_fade=True)
         if not self._turns or self._turns[0].name != shown.speech_id:
             return Beat(shown.image, ended_s=ended_s)
         turn = self._turns[0]
