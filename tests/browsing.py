@@ -50,7 +50,9 @@ def chromium() -> str:
 def serving(**given: Any) -> Iterator[str]:
     """Run the real server in a thread; gives its address."""
     told = settings.ServerSettings(port=0, **given)
-    with_faces = stage.Stage(told, told.policy(Policy()), Crew(threads=2), voices.Voices.local())
+    with_faces = stage.Stage(
+        told, told.policy(Policy()), Crew(threads=2), voices.Voices.named(told.voice)
+    )
     server = run.make_server(told, with_faces)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -85,10 +85,11 @@ export class Conversation extends EventTarget {
     return (await this.#ask("POST", "/say", { body: { text } })).event_id;
   }
 
+  /** Let it speak the sound in `file`; resolves as say() does. */
   async playSound(file) {
     const form = new FormData();
     form.append("sound", file, file.name);
-    await this.#ask("POST", "/audio", { body: form });
+    return (await this.#ask("POST", "/audio", { body: form })).event_id;
   }
 
   /** Stop what is being said, by the fastest way there is. */

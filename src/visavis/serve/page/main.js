@@ -2,6 +2,7 @@
 
 import { Api } from "./api.js";
 import { Avatars } from "./avatars.js";
+import { Captions } from "./captions.js";
 import { Composer } from "./composer.js";
 import { Controls } from "./controls.js";
 import { Conversation } from "./conversation.js";
@@ -12,13 +13,13 @@ import { Stats } from "./stats.js";
 const at = (id) => document.getElementById(id);
 const api = new Api();
 const avatars = new Avatars(api, document);
+const captions = new Captions(at("caption"));
 const composer = new Composer(document);
 const controls = new Controls(at("controls"), at("frame"));
 export const conversation = new Conversation(api, at("canvas"));
 const microphone = new Microphone();
 const stage = new Stage(document);
 const stats = new Stats(at("stats"), at("video"));
-const said = new Map(); // event_id -> words, for the subtitles
 let toastTimer = 0;
 
 function toast(text) {
@@ -84,6 +85,7 @@ conversation.addEventListener("life", ({ detail }) => {
   stage.showLife(detail);
   announce(detail.life === "live" ? "Connected. You can talk now." : "");
   if (detail.life !== "live") stats.stop();
+  if (detail.life !== "live") captions.clear();
   if (detail.life === "ready" || detail.canRetry) microphone.close();
   if (detail.life === "ready" && detail.message) toast(detail.message);
   if (detail.life === "live" && at("phase").dataset.phase === "connecting") stage.showPhase("idle");
@@ -93,9 +95,14 @@ conversation.addEventListener("life", ({ detail }) => {
 const ANSWERS = {
   "agent.state_changed": (m) => stage.showPhase(m.state),
   "session.state_updated": (m) => m.phase && stage.showPhase(m.phase),
-  "agent.speak_started": (m) => stage.showCaption(m.text ?? said.get(m.event_id) ?? ""),
-  "agent.speak_ended": () => stage.showCaption("", true),
-  "agent.speak_interrupted": () => stage.showCaption("", true),
+  "agent.speak_started": (m) => captions.begin(m.event_id),
+  "agent.speak_ended": () => captions.end(),
+  "agent.speak_interrupted": () => {
+    captions.end();
+    stage.hush();
+  },
+  "agent.said": (m) => captions.add(m.event_id, m.text),
+  "user.said": (m) => captions.hear(m.text),
   "metrics.frame": (m) => stats.hear(m),
   "session.quality_changed": (m) => stats.hearLevel(m.quality),
   "session.disclosure": (m) => showDisclosure(m.text),
@@ -112,14 +119,16 @@ function showDisclosure(text) {
 
 controls.addEventListener("message", ({ detail }) => conversation.send(detail));
 composer.addEventListener("say", ({ detail }) => live(async () => {
-  said.set(await conversation.say(detail), detail);
+  captions.add(await conversation.say(detail), detail);
 }));
 composer.addEventListener("sound", ({ detail }) => live(async () => {
-  toast(`Playing ${detail.name}`);
-  await conversation.playSound(detail);
+  captions.add(await conversation.playSound(detail), `♪ ${detail.name}`);
 }));
 composer.addEventListener("portrait", ({ detail }) => avatars.offer(detail));
-composer.addEventListener("interrupt", () => conversation.interrupt().catch((error) => toast(error.message)));
+composer.addEventListener("interrupt", () => {
+  if (document.body.dataset.speaking === "yes") stage.hush();
+  conversation.interrupt().catch((error) => toast(error.message));
+});
 composer.addEventListener("hold", ({ detail }) => talk(() => microphone.hold(detail), detail));
 composer.addEventListener("handsfree", ({ detail }) => talk(() => microphone.handsFree(detail), detail));
 
@@ -160,7 +169,7 @@ async function load() {
   try {
     const config = await api.request("GET", "config");
     showDisclosure(config.disclosure);
-    stage.showBadge(config.badge);
+    stage.showBadge(config.badge, config.is_badge_drawn);
     controls.offer("agent", config.agents, config.agent);
     controls.offer("quality", config.qualities, config.quality);
     avatars.mustConsent = config.is_consent_required;

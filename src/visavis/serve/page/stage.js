@@ -1,17 +1,17 @@
-/* What is seen of the person: poster, picture, state, captions, and the sentence that says what is
+/* What is seen of the person: poster, picture, state, and the sentence that says what is
    wrong. The poster gives way to the picture when the first frame is really there. */
 
-const CAPTION_MS = 6_000;
+const HUSH_MS = 300;
 const WORDS = { off: "Ready", speaking: "Speaking", listening: "Listening", idle: "Idle", connecting: "Connecting" };
 
 export class Stage {
   constructor(root) {
     this.root = root;
     for (const id of ["frame", "poster", "ambience", "video", "canvas", "phase", "phase-word", "notice", "notice-text",
-      "retry", "caption", "unmute", "badge"]) {
+      "retry", "unmute", "badge"]) {
       this[id.replace("-", "_")] = root.getElementById(id);
     }
-    this.captionTimer = 0;
+    this.hushTimer = 0;
     this.video.addEventListener("resize", () => this.#fit(this.video.videoWidth, this.video.videoHeight));
     this.poster.addEventListener("load", () => this.#fit(this.poster.naturalWidth, this.poster.naturalHeight));
     this.unmute.addEventListener("click", () => this.#sound(this.video.muted));
@@ -51,7 +51,6 @@ export class Stage {
     this.canvas.classList.remove("shown");
     this.video.srcObject = null;
     this.showPhase("off");
-    this.showCaption("");
   }
 
   showLife({ life, message, canRetry }) {
@@ -70,19 +69,18 @@ export class Stage {
     this.root.body.dataset.speaking = phase === "speaking" ? "yes" : "no";
   }
 
-  /** Show `text` as a subtitle for a while after it was said; "" takes it away. */
-  showCaption(text, isOver = false) {
-    clearTimeout(this.captionTimer);
-    if (!isOver) {
-      this.caption.textContent = text;
-      this.caption.hidden = !text;
-    }
-    if (isOver) this.captionTimer = setTimeout(() => this.showCaption(""), CAPTION_MS / 3);
-  }
-
-  showBadge(text) {
+  /** Show the badge `text`; `isDrawn`: the pictures carry one of their own. */
+  showBadge(text, isDrawn) {
     this.badge.lastChild.textContent = text;
     this.badge.hidden = !text;
+    this.root.body.dataset.badge = isDrawn ? "drawn" : "page";
+  }
+
+  /** Be silent at once, for as long as sound that was sent before the interruption is under way. */
+  hush() {
+    clearTimeout(this.hushTimer);
+    this.video.volume = 0;
+    this.hushTimer = setTimeout(() => { this.video.volume = 1; }, HUSH_MS);
   }
 
   #sound(isOn) {
