@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +97,16 @@ def tone(seconds: float, rate: int = 24_000, pitch: float = 150.0) -> np.ndarray
     """Return a buzz that a speech recogniser takes for a voice, (n,) float32."""
     t = np.arange(round(seconds * rate)) / rate
     return (0.3 * np.sign(np.sin(2 * np.pi * pitch * t))).astype(np.float32)
+
+
+class Buzz:
+    """A voice that needs nothing: a tenth of a second for each character."""
+
+    rate = 24_000
+
+    def speak(self, text: str) -> Iterator[np.ndarray]:
+        """Buzz."""
+        yield tone(0.1 * len(text))
 
 
 def pcm(sound: np.ndarray) -> bytes:

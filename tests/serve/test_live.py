@@ -276,8 +276,8 @@ def test_what_the_user_says_reaches_the_session_and_states_can_be_set(
             live.set_state(None)
             live.user_started()
             live.user_ended()
-            live.set_control(emotion="happy", gaze="viewer")
+            live.set_control({"emotion": "happy", "gaze": "viewer"})
             with pytest.raises(InputError):
-                live.set_control(emotion="hungry")
+                live.set_control({"emotion": "hungry"})
 
     asyncio.run(play())

@@ -29,7 +29,7 @@ from visavis.serve.stage import Stage
 from visavis.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-_ROUTERS = (routes_health, routes_avatars, routes_sessions, routes_webrtc, routes_socket)
+_ROUTERS = (routes_health, routes_avatars, routes_sessions, routes_webrtc)
 
 
 def make_app(settings: ServerSettings, stage: Stage) -> FastAPI:
@@ -53,6 +53,7 @@ def make_app(settings: ServerSettings, stage: Stage) -> FastAPI:
     install(app)
     for routes in _ROUTERS:
         app.include_router(routes.router)
+    app.include_router(routes_socket.router)
     app.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False), name="page")
     app.add_middleware(Guard, settings=settings, keys=keys, tokens=sessions.tokens)
     app.add_middleware(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
@@ -71,6 +72,11 @@ def session_of(
     return server_of(connection).sessions[session_id]
 
 
+SECURED = [
+    Depends(HTTPBearer(auto_error=False, description="An API key, or a session's token.")),
+    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")),
+]
+"""Says in the API's description what serve/guard.py has checked before."""
 ServerNow = Annotated[Server, Depends(server_of)]
 Caller = Annotated[str, Depends(caller_of)]
 Entered = Annotated[LiveSession, Depends(session_of)]

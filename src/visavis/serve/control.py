@@ -89,7 +89,7 @@ class Control:
         elif isinstance(message, SetState):
             live.set_state(None if message.state == "auto" else Phase(message.state))
         elif isinstance(message, SetControl):
-            live.set_control(**message.fields())
+            live.set_control(message.fields())
         else:
             self._plain(message)
         return None

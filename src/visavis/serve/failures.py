@@ -20,6 +20,7 @@ from visavis.errors import (
 )
 from visavis.serve.admission import Refused
 from visavis.serve.avatars import NotYours, UnknownAvatar
+from visavis.serve.partners import UnknownPartner
 from visavis.serve.schemas import Failure
 
 _LOG = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ CODES = {
 }
 _KINDS: tuple[tuple[type[VisavisError], int], ...] = (
     (UnknownAvatar, 404),
+    (UnknownPartner, 404),
     (UnknownSession, 404),
     (NotYours, 403),
     (MissingExtra, 501),

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from visavis.dialogue.base import Dialogue
-from visavis.errors import SessionClosed, SessionError
+from visavis.errors import InputError, SessionClosed, SessionError
+from visavis.motion.keyframes import FIELDS
 from visavis.provenance.badge import Badge
 from visavis.serve.feeds import Fan, Feed
 from visavis.serve.messages import problem, told
@@ -221,10 +222,22 @@ class LiveSession:
         self._touch()
         self._session.set_state(phase)
 
-    def set_control(self, **controls: Any) -> None:
-        """Change controls, as words or values of motion/keyframes.py."""
+    def set_control(self, controls: Mapping[str, Any]) -> None:
+        """Change ``controls``, words or values of motion/keyframes.py by name.
+
+        Raises:
+            InputError: a control or its value is not known.
+        """
         self._touch()
-        self._session.set_control(**controls)
+        unknown = sorted(set(controls) - set(FIELDS))
+        if unknown:
+            raise InputError(
+                f"No control is called {unknown[0][:40]!r}. Known: {', '.join(FIELDS)}."
+            )
+        try:
+            self._session.set_control(**controls)
+        except OverflowError as error:
+            raise InputError("A number is too large for a control.") from error
 
     def hear(self, samples: FloatArray, rate: int) -> None:
         """Take what the user says, (n,) float32; it keeps no session open by itself."""

@@ -21,6 +21,10 @@ _TOLD = {
 }
 
 
+class UnknownPartner(InputError):  # noqa: N818 - reads as what happened
+    """No partner has that name here."""
+
+
 class Partners:
     """The partners that a session can have, by the kind that a client names."""
 
@@ -57,7 +61,8 @@ class Partners:
     def _chosen_or_raise(self, kind: str) -> Chosen:
         """Return the partner of that kind."""
         if kind not in self._chosen:
-            raise InputError(f"There is no agent {kind!r}. Use one of: {', '.join(self.names)}.")
+            known = ", ".join(self.names)
+            raise UnknownPartner(f"There is no agent {kind!r}. Use one of: {known}.")
         return self._chosen[kind]
 
     async def join(self, kind: str, live: LiveSession, session: Session) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Path, Response, UploadFile
 
 from visavis.serve.avatars import Avatar
-from visavis.serve.context import Caller, ServerNow
+from visavis.serve.context import SECURED, Caller, ServerNow
 from visavis.serve.failures import declared
 from visavis.serve.schemas import ID_PATTERN, AvatarModel, AvatarsModel
 from visavis.serve.stage import Agreed
 
-router = APIRouter(prefix="/api/avatars", tags=["avatars"])
+router = APIRouter(prefix="/api/avatars", tags=["avatars"], dependencies=SECURED)
 AvatarId = Annotated[str, Path(pattern=ID_PATTERN)]
 Line = Annotated[str | None, Form(max_length=2_000)]
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from visavis.motion.controls import EMOTIONS, RANGES
 from visavis.render.quality import QUALITIES
-from visavis.serve.context import Caller, ServerNow
+from visavis.serve.context import SECURED, Caller, ServerNow
 from visavis.serve.failures import declared
 from visavis.serve.routes_avatars import as_model
 from visavis.serve.schemas import ConfigModel, HealthModel, IceServerModel, LimitsModel
@@ -39,13 +39,15 @@ async def ready(server: ServerNow, response: Response) -> HealthModel:
     return HealthModel(status=status, sessions=len(server.sessions))
 
 
-@router.get("/metrics", response_class=Response, responses={**declared(), **_TEXT})
+@router.get(
+    "/metrics", dependencies=SECURED, response_class=Response, responses={**declared(), **_TEXT}
+)
 async def metrics(server: ServerNow) -> Response:
     """Return the numbers that Prometheus reads."""
     return Response(server.sessions.gauges.text(), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/api/config", responses=declared())
+@router.get("/api/config", dependencies=SECURED, responses=declared())
 async def config(server: ServerNow, caller: Caller) -> ConfigModel:
     """Return what a page needs to know before it connects."""
     settings, stage = server.settings, server.stage
@@ -59,10 +61,10 @@ async def config(server: ServerNow, caller: Caller) -> ConfigModel:
         badge="" if stage.policy.badge == "off" else stage.policy.badge_text,
         emotions=list(EMOTIONS),
         gazes=["viewer", "away", "free"],
-        energy=(low, high),
+        energy=[low, high],
         qualities=list(QUALITIES),
         quality=settings.quality,
-        size=(settings.size, settings.size),
+        size=[settings.size, settings.size],
         fps=MOTION_FPS,
         sound_rate=SOUND_RATE,
         agents=list(server.sessions.partners.names),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, UploadFile
 
-from visavis.serve.context import Caller, Entered, ServerNow
+from visavis.serve.context import SECURED, Caller, Entered, ServerNow
 from visavis.serve.control import say as say_text
 from visavis.serve.failures import declared
 from visavis.serve.keys import new_id
@@ -24,7 +24,7 @@ from visavis.serve.sounds import sound_pieces
 from visavis.serve.stage import SOUND_RATE
 from visavis.types import MOTION_FPS
 
-router = APIRouter(prefix="/api/sessions", tags=["sessions"])
+router = APIRouter(prefix="/api/sessions", tags=["sessions"], dependencies=SECURED)
 
 
 def wish_of(request: SessionRequest) -> Wish:
@@ -41,7 +41,7 @@ def as_model(opened: Opened, settings: ServerSettings) -> SessionModel:
         avatar_id=opened.avatar.id,
         disclosure=opened.live.terms.disclosure,
         badge=opened.live.terms.badge_text,
-        size=(settings.size, settings.size),
+        size=[settings.size, settings.size],
         fps=MOTION_FPS,
         sound_rate=SOUND_RATE,
         agent=opened.agent,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
 from visavis.errors import InputError
-from visavis.serve.context import Caller, Entered, ServerNow, may_enter
+from visavis.serve.context import SECURED, Caller, Entered, ServerNow, may_enter
 from visavis.serve.failures import declared
 from visavis.serve.peers import Peer
 from visavis.serve.schemas import (
@@ -27,7 +27,7 @@ from visavis.serve.schemas import (
 from visavis.serve.sessions import Wish
 from visavis.serve.settings import IceServer
 
-router = APIRouter(tags=["webrtc"])
+router = APIRouter(tags=["webrtc"], dependencies=SECURED)
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 _MOST_CANDIDATES = 64
 _LINE = re.compile(r"^a=(candidate|mid|end-of-candidates):?(.*)$")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -10,6 +10,8 @@ ID_PATTERN = r"^[0-9a-f]{32}$"
 Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """32 hex digits; nothing else of a request is ever used to find something."""
 EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$")]
+Item = TypeVar("Item")
+Pair = Annotated[list[Item], Field(min_length=2, max_length=2)]
 MOST_TEXT = 4_000
 MOST_SDP = 200_000
 
@@ -76,10 +78,10 @@ class ConfigModel(BaseModel):
     badge: str
     emotions: list[str]
     gazes: list[str]
-    energy: tuple[float, float]
+    energy: Pair[float]
     qualities: list[str]
     quality: str
-    size: tuple[int, int]
+    size: Pair[int]
     fps: int
     sound_rate: int
     agents: list[str]
@@ -106,7 +108,7 @@ class SessionModel(BaseModel):
     avatar_id: Identifier
     disclosure: str
     badge: str
-    size: tuple[int, int]
+    size: Pair[int]
     fps: int
     sound_rate: int
     agent: str

@@ -64,11 +64,11 @@ class ServerSettings:
     measured to carry. ``sessions_per_caller`` and ``starts_per_minute`` are for each API key, and
     for each address where there are no keys. ``idle_s`` ends a session in which nobody says or asks
     anything, ``unwatched_s`` one that nobody is connected to. ``body_s`` is how long a request's
-    body may take. ``voice`` is one of voice/speech.py, ``agent`` a partner of
-    dialogue/join.py; their keys are for their servers. ``avatars`` is a folder of portraits to
-    choose from; ``consent`` the folder in which records of consent are kept; with ``require_consent`` no portrait is taken without one.
-    ``disclosure`` is told first; ``badge`` and ``badge_text`` change what provenance/policy.py
-    says. ``bitrate`` is that of WebRTC video, in bits per second.
+    body may take. ``voice`` is one of voice/speech.py, ``agent`` a partner of dialogue/join.py;
+    their keys are for their servers. ``avatars`` is a folder of portraits to choose from;
+    ``consent`` the folder in which records of consent are kept; with ``require_consent`` no
+    portrait is taken without one. ``disclosure`` is told first; ``badge`` and ``badge_text`` change
+    what provenance/policy.py says. ``bitrate`` is that of WebRTC video, in bits per second.
 
     Raises:
         InputError: a value is out of range.
