@@ -46,6 +46,7 @@ ANIMATION = "org.visavis.animation"
 """The assertion of our own: SHA-256 of the portrait's file, and of the record of consent."""
 MISSING = "Signing needs c2pa-python: pip install c2pa-python"
 
+_IN_MEMORY_MB = 32  # larger files pass through a temporary one while they are signed
 _SIGNING_PURPOSES = (
     "1.3.6.1.5.5.7.3.4",  # e-mail protection
     "1.3.6.1.5.5.7.3.36",  # document signing, RFC 9336
@@ -207,6 +208,7 @@ def settings_of(trusted: str = "", thumbnail: bool = False) -> dict[str, Any]:
     if trusted:
         trust["user_anchors"] = trusted
     return {
+        "core": {"backing_store_memory_threshold_in_mb": _IN_MEMORY_MB},
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
         "trust": trust,
         "builder": {
