@@ -262,6 +262,16 @@ def test_closing_twice_and_before_the_start_does_no_harm(parts: tuple[Any, Any, 
     asyncio.run(play())
 
 
+def test_closing_at_once_leaves_no_task_behind(parts: tuple[Any, Any, Crew]) -> None:
+    async def play() -> None:
+        live = LiveSession("s", Session(*parts, Settings()), TERMS, Counted())
+        await live.start()
+        await asyncio.gather(live.close(), live.close(), live.close())
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(play())
+
+
 def test_what_the_user_says_reaches_the_session_and_states_can_be_set(
     parts: tuple[Any, Any, Crew],
 ) -> None:

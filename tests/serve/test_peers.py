@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("aiortc")
 pytest.importorskip("fastapi")
 
-from loopback import bearer, pcm, running, told, tone, until  # noqa: E402
+from loopback import pcm, running, told, tone, until  # noqa: E402
 from peer import Viewer  # noqa: E402
 
 

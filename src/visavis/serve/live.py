@@ -278,6 +278,7 @@ class LiveSession:
         elif not self._over.is_set():
             self._task.cancel()
         await self._over.wait()
+        await self._stack.aclose()  # a task that is cancelled before it began has closed nothing
 
     # The machinery.
 

@@ -9,6 +9,8 @@ from visavis.types import FloatArray
 from visavis.voice.base import Voice
 from visavis.voice.speech import LOCAL, voice_by
 
+NONE = "none"
+
 
 class Voices:
     """The server's voice; without one it says what to install."""
@@ -19,11 +21,13 @@ class Voices:
 
     @classmethod
     def named(cls, name: str, key: str | None = None) -> Voices:
-        """Return the voice ``name`` of voice/speech.py, or none where its extra is missing.
+        """Return the voice ``name`` of voice/speech.py, or "none"; none where its extra is missing.
 
         Raises:
             InputError: there is no voice of that name.
         """
+        if name == NONE:
+            return cls(None)
         try:
             return cls(voice_by(name, key))
         except MissingExtra:
