@@ -104,7 +104,7 @@ class LiveMuxer:
         self.frames = 0
         try:
             self._container.start_encoding()  # opens the file, or connects
-        except BaseException:
+        except (FFmpegError, OSError):
             self.abandon()
             raise
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -79,22 +79,28 @@ async def push_whip(moments: AsyncIterator[Moment], endpoint: Endpoint) -> int:
     link = _Link(peer)
     tracks = (PictureTrack(fan.subscribe(PICTURES)), SoundTrack(fan.subscribe(SOUNDS)))
     headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-    resource: str | None = None
     try:
         async with httpx.AsyncClient(timeout=_PATIENCE, headers=headers) as client:
-            try:
-                resource = await _offered(client, peer, tracks, endpoint)
+            resource = await _offered(client, peer, tracks, endpoint)
+            async with _deleted_after(client, resource):
                 await link.made(endpoint)
                 return await _pumped(moments, fan, link, endpoint)
-            finally:
-                if resource is not None:
-                    with suppress(httpx.HTTPError):
-                        await client.delete(resource)
     finally:
         fan.close()
         for track in tracks:
             track.stop()
         await peer.close()
+
+
+@asynccontextmanager
+async def _deleted_after(client: httpx.AsyncClient, resource: str | None) -> AsyncIterator[None]:
+    """Tell the server at the end that the session at ``resource`` is over (section 4.2)."""
+    try:
+        yield
+    finally:
+        with suppress(httpx.HTTPError):
+            if resource is not None:
+                await client.delete(resource)
 
 
 class _Link:
