@@ -224,12 +224,16 @@ class RealtimeConversation:
 
     def _dial(self) -> Any:
         """Return the connection as a context."""
+        quiet = _LOG.getChild("socket")
+        quiet.setLevel(logging.INFO)  # its debug lines would hold the key
         url = f"{self._endpoint.url}/realtime?{urlencode({'model': self._settings.model})}"
         return self._websockets.connect(
             url,
             additional_headers=self._endpoint.headers(),
             open_timeout=CONNECT_S,
             max_size=_LARGEST_BYTES,
+            compression=None,  # sound in base64 hardly shrinks
+            logger=quiet,
         )
 
     def _meaning(self, error: Exception) -> str:
