@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 import wave
 from pathlib import Path
 
@@ -64,7 +67,7 @@ def test_the_first_result_takes_two_commands() -> None:
 def test_commands_run_as_written(folder: Path) -> None:
     bin_folder = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
-    ours = [c for c in commands() if not c.startswith((*SETUP, "make "))]
+    ours = [c for c in commands() if not c.startswith((*SETUP, "make ", "visavis serve"))]
     assert len(ours) >= 5, ours
     for command in ours:
         run = subprocess.run(
@@ -72,6 +75,22 @@ def test_commands_run_as_written(folder: Path) -> None:
             timeout=180, check=False,
         )  # fmt: skip
         assert run.returncode == 0, f"{command}\n{run.stdout}\n{run.stderr}"
+
+
+def test_the_server_serves_as_written(folder: Path) -> None:
+    pytest.importorskip("aiortc")
+    (command,) = (c for c in commands() if c.startswith("visavis serve"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    program = [str(Path(sys.executable).parent / "visavis"), *command.split()[1:], "--port", port]
+    with subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if line.startswith("Open "))
+        with urllib.request.urlopen(said.split()[1], timeout=10) as answer:
+            assert b"<html" in answer.read()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0, process.stderr.read()
 
 
 def test_python_runs_as_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
