@@ -96,6 +96,7 @@ class Score:
         self._longest_queue_s = longest_queue_s
         self._state = self._shown_state = animator.start(prepared, seed)
         self.planned: deque[Planned] = deque()
+        self.keep = 1
         self.next = 0
         self.made = 0
         self._numbers = count(1)
@@ -223,8 +224,8 @@ class Score:
         return 1
 
     def _earliest(self) -> int:
-        """Return the first frame that can still become another one."""
-        return min(self.made, self.next + 1)
+        """Return the first frame that can still become another one, ``keep`` after the next."""
+        return min(self.made, self.next + self.keep)
 
     def _take_back(self, frame: int) -> None:
         """Let the motion go on from ``frame``, between the next one and the last one made."""

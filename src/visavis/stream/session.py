@@ -301,6 +301,7 @@ class Session:
             del self._drawn[index]
         if self._settings.is_paced:
             self._load = judged(self._load, is_late)
+            self._score.keep = 2 if self._load.strain > 0 or self._load.level else 1
         if self._load.level != self._stats.level:
             self._stats.level = self._load.level
             self._tell("quality_changed", detail=str(self._load.level))
