@@ -94,6 +94,13 @@ def test_pictures_exchanged_under_one_manifest(tmp_path: Path, write_video: Writ
     assert verify(second, POLICY).status is Status.ALTERED
 
 
+def test_a_sidecar_of_another_kind_says_nothing(tmp_path: Path, write_video: WriteVideo) -> None:
+    sign_file(write_video(tmp_path / "plain.webm"), tmp_path / "a.webm", Facts(), POLICY)
+    assert verify(write_video(tmp_path / "a.gif"), POLICY).status is Status.UNSIGNED
+    assert verify(write_video(tmp_path / "a.mkv"), POLICY).status is Status.UNSIGNED
+    assert verify(tmp_path / "a.webm", POLICY).status is Status.INTACT
+
+
 def test_no_damage_makes_it_fail(signed: Path) -> None:
     data, chance = signed.read_bytes(), random.Random(1)
     start = data.index(b"jumb") - 64

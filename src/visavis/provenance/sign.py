@@ -43,7 +43,8 @@ SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 MADE_AS = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 """A real portrait, animated by a model (IPTC NewsCodes, digital source type)."""
 ANIMATION = "org.visavis.animation"
-"""The assertion of our own: SHA-256 of the portrait's file, and of the record of consent."""
+"""The assertion of our own: SHA-256 of the portrait's file and of the record of consent, and what
+kind of file a manifest is for that lies beside it."""
 MISSING = "Signing needs c2pa-python: pip install c2pa-python"
 
 _IN_MEMORY_MB = 32  # larger files pass through a temporary one while they are signed
@@ -258,7 +259,8 @@ def _builder(c2pa: ModuleType, file: Path, facts: Facts, policy: Policy) -> Any:
     settings = settings_of(thumbnail=policy.portrait == "thumbnail")
     context = c2pa.Context(c2pa.Settings.from_dict(settings))
     kind = _portrait_type(facts, policy)
-    definition = _definition(facts, policy, made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), kind)
+    told = _told(facts, policy, DETACHED.get(file.suffix))
+    definition = _definition(told, policy, made_at.strftime("%Y-%m-%dT%H:%M:%SZ"), kind)
     builder = c2pa.Builder(definition, context)
     builder.set_intent(
         c2pa.C2paBuilderIntent.CREATE,
@@ -271,8 +273,20 @@ def _builder(c2pa: ModuleType, file: Path, facts: Facts, policy: Policy) -> Any:
     return builder
 
 
-def _definition(facts: Facts, policy: Policy, made_at: str, kind: str | None) -> dict[str, Any]:
-    """Return the manifest as c2pa is given it; ``kind``: the portrait is an ingredient."""
+def _told(facts: Facts, policy: Policy, kind: str | None) -> dict[str, str]:
+    """Return the data of our own assertion; ``kind``: media type of a file it will lie beside."""
+    told = {} if kind is None else {"kind": kind}
+    if facts.portrait is not None and policy.portrait != "nothing":
+        told["portrait_sha256"] = digest_of(facts.portrait)
+    if facts.consent_sha256 is not None:
+        told["consent_sha256"] = facts.consent_sha256
+    return told
+
+
+def _definition(
+    told: dict[str, str], policy: Policy, made_at: str, portrait: str | None
+) -> dict[str, Any]:
+    """Return the manifest as c2pa is given it; ``portrait``: its type if it is an ingredient."""
     program = {"name": "visavis", "version": __version__}
     action: dict[str, Any] = {
         "action": "c2pa.created",
@@ -281,13 +295,8 @@ def _definition(facts: Facts, policy: Policy, made_at: str, kind: str | None) ->
         "softwareAgent": program,
         "description": "A portrait was animated by a model.",
     }
-    if kind is not None:
+    if portrait is not None:
         action["parameters"] = {"ingredientIds": ["portrait"]}
-    told: dict[str, str] = {}
-    if facts.portrait is not None and policy.portrait != "nothing":
-        told["portrait_sha256"] = digest_of(facts.portrait)
-    if facts.consent_sha256 is not None:
-        told["consent_sha256"] = facts.consent_sha256
     use = {"use": "allowed" if policy.allows_training else "notAllowed"}
     entries = {"cawg.ai_training": use, "cawg.ai_generative_training": use}
     assertions: list[dict[str, Any]] = [

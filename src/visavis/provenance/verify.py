@@ -24,6 +24,7 @@ from visavis.provenance.certificates import development_chain, serial_of, truste
 from visavis.provenance.policy import Policy
 from visavis.provenance.sign import (
     ANIMATION,
+    DETACHED,
     c2pa_library,
     digest_of,
     settings_of,
@@ -184,7 +185,11 @@ def _found(c2pa: ModuleType, place: Path, trusted: str) -> _Found | None:
         if reader is None:
             return None
         with reader:
-            return _Found(json.loads(reader.json()), str(reader.get_validation_state()), is_beside)
+            store, state = json.loads(reader.json()), str(reader.get_validation_state())
+    found = _Found(store, state, is_beside)
+    kind = _assertion(_active(found), ANIMATION).get("kind")
+    is_anothers = is_beside and kind and DETACHED.get(place.suffix.lower()) != kind
+    return None if is_anothers else found
 
 
 def _is_own(c2pa: ModuleType, place: Path, found: _Found) -> bool:
