@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,12 +131,18 @@ def test_somebody_else_under_our_name(signed: Path, settings: Path) -> None:
     assert "nobody you trust vouches" in said(verdict)
 
 
-def other_maker(path: Path, definition: dict[str, Any], source: str, target: Path) -> None:
+def other_maker(
+    path: Path, definition: dict[str, Any], source: str, target: Path, remote: str = ""
+) -> None:
     """Sign ``path`` as a program of another maker would."""
     mine = development_credentials()
     context = c2pa.Context(c2pa.Settings.from_dict(settings_of()))
     described = c2pa.C2paSignerInfo(mine.algorithm, mine.chain, mine.key, None)
     builder = c2pa.Builder(definition, context)
+    if remote:
+        builder.set_intent(c2pa.C2paBuilderIntent.CREATE, c2pa.C2paDigitalSourceType.HUMAN_EDITS)
+        builder.set_no_embed()
+        builder.set_remote_url(remote)
     with (
         c2pa.Signer.from_info(described) as signer,
         path.open("rb") as given,
@@ -203,6 +210,19 @@ def xmp(packet: str) -> Any:
     chunks = PngInfo()
     chunks.add_itxt("XML:com.adobe.xmp", packet)
     return chunks
+
+
+def test_nothing_is_fetched_from_the_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        plain, out = tmp_path / "plain.jpg", tmp_path / "out.jpg"
+        Image.new("RGB", (64, 64), "teal").save(plain)
+        other_maker(plain, {}, "image/jpeg", out, f"http://127.0.0.1:{listener.getsockname()[1]}/m")
+        verdict = verify(out, POLICY)
+        assert (verdict.status, verdict.exit_code) == (Status.UNSIGNED, 3)
+        assert "not fetched" in said(verdict)
+        with pytest.raises(BlockingIOError):  # nobody called
+            listener.accept()
 
 
 @pytest.mark.parametrize("given", ["missing.mp4", ".", "http://x/y.mp4", "/dev/null"])

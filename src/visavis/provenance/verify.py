@@ -166,8 +166,10 @@ def _signed(c2pa: ModuleType, place: Path, trusted: str) -> Verdict:
         if found is None:
             return Verdict(Status.UNSIGNED)
         return replace(_read(found), is_own=_is_own(c2pa, place, found))
-    except (c2pa.C2paError, ValueError, RecursionError):
-        return Verdict(Status.DOUBTFUL, problems=("its manifest is damaged",))
+    except (c2pa.C2paError, ValueError, RecursionError) as error:
+        if str(error).startswith("Remote"):
+            return Verdict(Status.UNSIGNED, problems=("a manifest on the network, not fetched",))
+        return Verdict(Status.DOUBTFUL, problems=("a manifest that cannot be read",))
     except OSError as error:
         raise UnreadableMedia(f"The file cannot be read ({error.strerror}).") from error
 
