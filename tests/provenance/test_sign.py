@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import socket
 import stat
 import subprocess
 import sys
@@ -243,6 +244,22 @@ def test_a_failure_after_signing_leaves_nothing(tmp_path: Path, write_video: Wri
 
     with pytest.raises(KeyError):
         signed_then_failed()
+    assert list(tmp_path.iterdir()) == [plain]
+
+
+def test_a_time_stamp_authority_that_is_not_there(tmp_path: Path, write_video: WriteVideo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    policy = Policy(timestamps=address)
+    plain, out = write_video(tmp_path / "plain.mp4"), tmp_path / "out.mp4"
+    with open_seal(out, Facts(), policy) as seal, whole_file(out) as hidden:
+        hidden.write_bytes(plain.read_bytes())
+        seal(hidden)
+    assert "no time stamp" in seal.warnings[0]
+    assert verify(out, Policy()).status is Status.INTACT
+    out.unlink()
+    with pytest.raises(OutputError, match="cannot be signed"):
+        sign_file(plain, out, Facts(), Policy(timestamps=address, signing="required"))
     assert list(tmp_path.iterdir()) == [plain]
 
 

@@ -19,7 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from shutil import copyfile
@@ -114,13 +114,24 @@ class Seal:
     def __call__(self, file: Path) -> None:
         """Sign the finished ``file``, still under a hidden name, in place.
 
+        A time stamp authority that does not answer costs the time stamp, not the video, unless
+        signing is required.
+
         Raises:
             OutputError: it cannot be signed; ``file`` is as it was.
         """
-        if self._credentials is not None:
-            self.sidecar = sign_in_place(
-                file, self._suffix, self._facts, self._policy, self._credentials
-            )
+        if self._credentials is None:
+            return
+        given = (file, self._suffix, self._facts)
+        try:
+            self.sidecar = sign_in_place(*given, self._policy, self._credentials)
+        except OutputError:
+            if not self._policy.timestamps or self._policy.signing == "required":
+                raise
+            without = replace(self._policy, timestamps="")
+            self.sidecar = sign_in_place(*given, without, self._credentials)
+            told = "The file has no time stamp: the time stamp authority could not be used."
+            self.warnings = (*self.warnings, told)
 
 
 @contextmanager
