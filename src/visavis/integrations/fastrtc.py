@@ -25,7 +25,7 @@ from visavis.dialogue.base import Dialogue
 from visavis.errors import MissingExtra, SessionError
 from visavis.integrations.speaker import Face
 from visavis.stream.session import Session, Settings
-from visavis.types import MOTION_FPS, SAMPLE_RATE, FloatArray, ImageArray
+from visavis.types import MOTION_FPS, FloatArray, ImageArray
 
 try:
     from fastrtc import AsyncAudioVideoStreamHandler, AudioEmitType, CloseStream
@@ -33,6 +33,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra('FastRTC is not installed. Run: pip install "visavis[fastrtc]"') from error
 
+HEARD_RATE = 48_000
+"""What the caller says comes at WebRTC's own rate, in pieces of 20 ms."""
 _LONGEST = MOTION_FPS
 """Frames that wait for a connection that does not take them; then the oldest are let go."""
 
@@ -47,9 +49,9 @@ class VisavisHandler(AsyncAudioVideoStreamHandler):
         self, face: Face, talk: Talk | None = None, settings: Settings | None = None
     ) -> None:
         """Be about to show ``face``; without ``talk`` it listens and says what it is given."""
-        self._settings = settings or Settings()
-        rate = self._settings.sound_rate
-        super().__init__("mono", rate, input_sample_rate=SAMPLE_RATE, fps=MOTION_FPS)
+        self.settings = settings or Settings()
+        rate = self.settings.sound_rate
+        super().__init__("mono", rate, input_sample_rate=HEARD_RATE, fps=MOTION_FPS)
         self._face = face
         self._talk = talk
         self._dialogue: Dialogue | None = None
@@ -63,11 +65,11 @@ class VisavisHandler(AsyncAudioVideoStreamHandler):
 
     def copy(self) -> VisavisHandler:
         """Return a handler for another caller."""
-        return VisavisHandler(self._face, self._talk, self._settings)
+        return VisavisHandler(self._face, self._talk, self.settings)
 
     async def start_up(self) -> None:
         """Start the session when the caller is connected."""
-        session = await self._open.enter_async_context(self._face.session(self._settings))
+        session = await self._open.enter_async_context(self._face.session(self.settings))
         if self._talk is not None:
             self._dialogue = self._talk(session)
             await self._open.enter_async_context(self._dialogue)
@@ -105,7 +107,7 @@ class VisavisHandler(AsyncAudioVideoStreamHandler):
         if sound is None:
             return CloseStream("The conversation is over.")
         pcm = np.clip(np.rint(sound * 32768), -32768, 32767).astype(np.int16)
-        return self._settings.sound_rate, pcm[None]
+        return self.settings.sound_rate, pcm[None]
 
     async def video_receive(self, frame: Any) -> None:
         """Take no notice of the caller's camera."""
