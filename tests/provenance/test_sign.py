@@ -124,6 +124,16 @@ def test_how_much_is_told_of_the_portrait(
     assert DEMO_PORTRAIT.name.encode() not in signed.read_bytes()
 
 
+def test_a_portrait_that_is_known_by_its_digest_alone(
+    tmp_path: Path, write_video: WriteVideo
+) -> None:
+    signed = tmp_path / "signed.mp4"
+    facts = Facts(portrait_sha256=digest_of(DEMO_PORTRAIT))
+    sign_file(write_video(tmp_path / "p.mp4"), signed, facts, Policy())
+    verdict = verify(signed, Policy(), DEMO_PORTRAIT)
+    assert (verdict.is_of_portrait, manifest_of(signed).get("ingredients")) == (True, None)
+
+
 def test_a_signed_portrait_keeps_its_own_manifest(tmp_path: Path, write_video: WriteVideo) -> None:
     first, second = tmp_path / "first.gif", tmp_path / "second.mp4"
     sign_file(write_video(tmp_path / "p.gif"), first, Facts(), Policy(producer="x"))

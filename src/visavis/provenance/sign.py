@@ -71,11 +71,13 @@ _THUMBNAIL = {"enabled": True, "long_edge": 96, "format": "jpeg", "quality": "lo
 class Facts:
     """What a signature tells of a video: its ``portrait``'s file, and the digest of a consent.
 
-    A portrait that came as an array has no file, and nothing is told of it.
+    Where the file is not at hand, ``portrait_sha256`` is its digest. A portrait that came as an
+    array has neither, and nothing is told of it.
     """
 
     portrait: Path | None = None
     consent_sha256: str | None = None
+    portrait_sha256: str | None = None
 
 
 class Seal:
@@ -287,8 +289,11 @@ def _builder(c2pa: ModuleType, file: Path, facts: Facts, policy: Policy) -> Any:
 def _told(facts: Facts, policy: Policy, kind: str | None) -> dict[str, str]:
     """Return the data of our own assertion; ``kind``: media type of a file it will lie beside."""
     told = {} if kind is None else {"kind": kind}
-    if facts.portrait is not None and policy.portrait != "nothing":
-        told["portrait_sha256"] = digest_of(facts.portrait)
+    digest = facts.portrait_sha256
+    if digest is None and facts.portrait is not None:
+        digest = digest_of(facts.portrait)
+    if digest is not None and policy.portrait != "nothing":
+        told["portrait_sha256"] = digest
     if facts.consent_sha256 is not None:
         told["consent_sha256"] = facts.consent_sha256
     return told
