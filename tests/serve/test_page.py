@@ -102,11 +102,14 @@ def test_a_sound_file_is_spoken_and_can_be_interrupted(page: Any) -> None:
     assert page.inner_text("#phase-word") != "Speaking"
 
 
-def test_the_interrupt_button_is_there_only_while_it_speaks(page: Any) -> None:
+def test_the_interrupt_button_is_there_while_it_speaks_and_then_one_to_go_on(page: Any) -> None:
     assert not page.is_visible("#interrupt")
     page.set_input_files("#sound", DEMO_SPEECH)
     page.click("#interrupt")
     page.wait_for_selector("#interrupt", state="hidden", timeout=2_000)
+    page.click("#resume")
+    page.wait_for_selector("[data-speaking=yes]")
+    page.wait_for_selector("#resume", state="hidden")
 
 
 def test_it_listens_while_the_microphone_hears_speech(page: Any) -> None:

@@ -50,6 +50,7 @@ def test_a_file_in_toml_and_options_over_it(tmp_path: Path) -> None:
         ({"log_format": "xml"}, "json, text"),
         ({"tls_cert": "x.pem"}, "both"),
         ({"api_keys": ["short"]}, "16 characters"),
+        ({"push_to": ["rtmp://host"]}, "end in a slash"),
         ({"api_keys": "0123456789abcdef"}, "api_keys is tuple"),
         ({"ice_servers": ["http://x"]}, "stun:"),
         ({"ice_servers": [{"urls": []}]}, "stun:"),

@@ -14,6 +14,7 @@ from visavis.machine import cpu_threads
 from visavis.serve import (
     routes_avatars,
     routes_health,
+    routes_outputs,
     routes_sessions,
     routes_socket,
     routes_webrtc,
@@ -23,13 +24,14 @@ from visavis.serve.failures import install
 from visavis.serve.guard import Guard
 from visavis.serve.keys import Keys
 from visavis.serve.peers import Peers, tune
+from visavis.serve.sending import Sending
 from visavis.serve.sessions import Sessions
 from visavis.serve.settings import ServerSettings
 from visavis.serve.stage import Stage
 from visavis.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-_ROUTERS = (routes_health, routes_avatars, routes_sessions, routes_webrtc)
+_ROUTERS = (routes_health, routes_avatars, routes_sessions, routes_outputs, routes_webrtc)
 
 
 def make_app(settings: ServerSettings, stage: Stage) -> FastAPI:
@@ -49,7 +51,9 @@ def make_app(settings: ServerSettings, stage: Stage) -> FastAPI:
     sessions = Sessions(settings, stage)
     peers = Peers(stage.voices, settings.ice_servers)
     keys = Keys(settings.api_keys)
-    app.state.server = Server(settings, stage, sessions, peers, keys)
+    sending = Sending(settings, stage.policy)
+    sessions.when_opened.append(sending.start_usual)
+    app.state.server = Server(settings, stage, sessions, peers, sending, keys)
     install(app)
     for routes in _ROUTERS:
         app.include_router(routes.router)
@@ -79,4 +83,5 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await server.sessions.drain(0)
         await server.peers.close()
+        await server.sending.close()
         server.stage.close()

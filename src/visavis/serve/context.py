@@ -14,6 +14,7 @@ from visavis.serve.keys import Credentials, Keys
 from visavis.serve.live import LiveSession
 from visavis.serve.peers import Peers
 from visavis.serve.schemas import ID_PATTERN
+from visavis.serve.sending import Sending
 from visavis.serve.sessions import Sessions
 from visavis.serve.settings import ServerSettings
 from visavis.serve.stage import Stage
@@ -27,6 +28,7 @@ class Server:
     stage: Stage
     sessions: Sessions
     peers: Peers
+    sending: Sending
     keys: Keys
 
 

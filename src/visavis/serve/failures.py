@@ -22,6 +22,7 @@ from visavis.serve.admission import Refused
 from visavis.serve.avatars import NotYours, UnknownAvatar
 from visavis.serve.partners import UnknownPartner
 from visavis.serve.schemas import Failure
+from visavis.serve.sending import NotAllowed
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ _KINDS: tuple[tuple[type[VisavisError], int], ...] = (
     (UnknownPartner, 404),
     (UnknownSession, 404),
     (NotYours, 403),
+    (NotAllowed, 403),
     (MissingExtra, 501),
     (QueueFull, 429),
     (SessionClosed, 409),

@@ -194,6 +194,26 @@ class InterruptedModel(BaseModel):
     dropped_s: float
 
 
+class OutputRequest(_Given):
+    """Where to: "record", or the address of a media server (rtmp://…, whip://… with ``token``)."""
+
+    to: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+    token: Annotated[str, StringConstraints(max_length=2_000)] = ""
+
+
+class OutputModel(BaseModel):
+    """One output at work; ``kind`` "record", "camera", "rtmp" or "whip"."""
+
+    output_id: Identifier
+    kind: str
+
+
+class OutputsModel(BaseModel):
+    """All outputs of a session."""
+
+    outputs: list[OutputModel]
+
+
 class HealthModel(BaseModel):
     """Whether the server lives, or takes sessions, and how many it has."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from visavis.serve.admission import Admission, Limits, Refused
@@ -48,6 +49,7 @@ class Sessions:
         self.tokens = Tokens()
         self.gauges = Gauges(lambda: len(self._live), self._waiting_s)
         self.partners = Partners(settings, stage.voices)
+        self.when_opened: list[Callable[[LiveSession], None]] = []
         self._settings = settings
         self._stage = stage
         self._clock = clock
@@ -110,6 +112,8 @@ class Sessions:
             raise
         self._owners[session_id] = caller
         live.when_over(lambda why: self._closed(session_id, why))
+        for call in self.when_opened:
+            call(live)
         _LOG.info("session opened", extra={"session": session_id})
         return Opened(live, self.tokens.issue(session_id), avatar, agent)
 

@@ -68,7 +68,10 @@ class ServerSettings:
     their keys are for their servers. ``avatars`` is a folder of portraits to choose from;
     ``consent`` the folder in which records of consent are kept; with ``require_consent`` no
     portrait is taken without one. ``disclosure`` is told first; ``badge`` and ``badge_text`` change
-    what provenance/policy.py says. ``bitrate`` is that of WebRTC video, in bits per second.
+    what provenance/policy.py says. ``recordings`` is the folder that clients may record to,
+    ``push_to`` how addresses begin that they may push to; ``outputs`` are started with every
+    session: "record", "camera", rtmp://… or whip://…. ``bitrate`` is that of WebRTC video, in bits
+    per second.
 
     Raises:
         InputError: a value is out of range.
@@ -96,6 +99,9 @@ class ServerSettings:
     disclosure: str = DISCLOSURE
     badge: str | None = None
     badge_text: str | None = None
+    recordings: str | None = None
+    push_to: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     bitrate: int = 2_500_000
     max_sessions: int = 0
     sessions_per_caller: int = 4
@@ -120,6 +126,8 @@ class ServerSettings:
         _check_word("log_format", self.log_format, ("json", "text"))
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InputError("TLS needs both: give tls_cert and tls_key, or neither.")
+        if any("://" not in start or not start.endswith("/") for start in self.push_to):
+            raise InputError("push_to must hold addresses that end in a slash: rtmp://host/app/.")
         if any(len(key) < 16 for key in self.api_keys):
             raise InputError(
                 "An API key is shorter than 16 characters; make one with `openssl rand -hex 24`."
