@@ -1,7 +1,7 @@
 """Would asking the networks for several sessions at once save work on this machine?
 
-``python benchmarks/batching.py [--times 20]``: processor milliseconds per item of each packaged network
-of a live session, for 1, 2, 4 and 8 items a call. JSON last.
+``python benchmarks/batching.py [--times 20]``: processor milliseconds per item of each packaged
+network of a live session, for 1, 2, 4 and 8 items a call. JSON last.
 """
 
 from __future__ import annotations

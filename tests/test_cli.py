@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -154,6 +156,74 @@ def test_a_stop_leaves_no_half_file(tmp_path: Path, number: signal.Signals) -> N
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert left(tmp_path) == []
+
+
+def test_what_is_made_is_signed_and_verified(tmp_path: Path, half_second: Path) -> None:
+    pytest.importorskip("c2pa")
+    env = os.environ | {"VISAVIS_PROVENANCE": "on", "XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    made = [sys.executable, "-m", "visavis", "animate", str(DEMO_PORTRAIT), str(half_second), "-q"]
+    subprocess.run([*made, "-o", "out.mp4", "--size", "64"], cwd=tmp_path, env=env, check=True)
+    ask = [sys.executable, "-m", "visavis", "verify", "--json"]
+
+    def verdict(name: str) -> tuple[int, dict]:
+        run = subprocess.run(
+            [*ask, name], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+        return run.returncode, json.loads(run.stdout)
+
+    code, found = verdict("out.mp4")
+    assert (code, found["status"], found["is_generated"], found["is_own"]) == (
+        0,
+        "intact",
+        True,
+        True,
+    )
+    data = bytearray((tmp_path / "out.mp4").read_bytes())
+    data[-5_000] ^= 0xFF
+    (tmp_path / "altered.mp4").write_bytes(data)
+    code, found = verdict("altered.mp4")
+    assert (code, found["status"]) == (4, "altered")
+    again = subprocess.run(
+        [*made, "-o", "plain.mp4", "--size", "64"], cwd=tmp_path, check=False,
+        env=env | {"VISAVIS_PROVENANCE": "off"},
+    )  # fmt: skip
+    assert again.returncode == 0
+    assert verdict("plain.mp4")[0] == 3
+
+
+def first_picture(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def test_words_are_spoken_and_the_badge_is_drawn(tmp_path: Path, half_second: Path) -> None:
+    pytest.importorskip("hibari_tts")
+    words = ("animate", str(DEMO_PORTRAIT), "--text", "Good morning.", "--size", "128", "-q")
+    for name, more in (("a.mp4", ()), ("b.mp4", ("--badge",))):
+        run = visavis(*words, "-o", name, *more, folder=tmp_path)
+        assert (run.returncode, run.stderr) == (0, "")
+    plain, marked = (first_picture(tmp_path / name) for name in ("a.mp4", "b.mp4"))
+    differs = np.abs(plain.astype(int) - marked).max(-1) > 40
+    assert differs[96:, 64:].any()
+    assert not differs[:64].any()
+    both = visavis(*words[:2], str(half_second), *words[2:], folder=tmp_path)
+    assert both.returncode == 1
+    assert "not both" in both.stderr
+
+
+def test_serving_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    pytest.importorskip("aiortc")
+    (tmp_path / "wrong.json").write_text('{"prot": 80}')
+    for words, said in (
+        (("serve", "wrong.json"), "Did you mean port?"),
+        (("serve", "none.toml"), "none.toml"),
+        (("serve", "--port", "70000"), "port"),
+        (("serve", "--quality", "best"), "quality"),
+    ):
+        run = visavis(*words, folder=tmp_path)
+        assert run.returncode == 1, run.stderr
+        assert said in run.stderr
+        assert len(run.stderr.strip().splitlines()) == 1
 
 
 def test_inspect_draws_a_picture_beside(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from visavis.animator import MotionAnimator, Prepared
 from visavis.errors import InputError, SessionClosed
+from visavis.stream.grid import SLOT_NS
 from visavis.stream.moments import Event, Moment
-from visavis.stream.session import SLOT_NS, Session
+from visavis.stream.session import Session
 from visavis.stream.settings import Settings
 from visavis.stream.worker import Crew
 from visavis.timing import SYSTEM, ManualClock
@@ -207,6 +208,31 @@ def test_a_failing_session_ends_alone(
         crew.close()
 
     run(whole())
+
+
+def test_a_session_whose_planning_fails_ends_too(
+    animator: MotionAnimator, prepared: Prepared
+) -> None:
+    class Failing(MotionAnimator):
+        """Cannot go back."""
+
+        def cut(self, state: Any, frame: int) -> Any:
+            raise RuntimeError("no way back")
+
+    failing = Failing(animator._features, animator._motion, animator._renderer)  # noqa: SLF001
+
+    async def act(session: Session) -> list[Moment]:
+        async def speak_later() -> None:
+            await asyncio.sleep(0.2)
+            session.push_audio(np.ones(16_000, np.float32), 16_000)
+
+        later = asyncio.create_task(speak_later())
+        moments = await taken(session, 10_000)
+        await later
+        assert isinstance(session.error, RuntimeError)
+        return moments
+
+    assert len(play(failing, prepared, act, Settings())) < 100
 
 
 def test_misuse_is_told(animator: MotionAnimator, prepared: Prepared, speech: np.ndarray) -> None:

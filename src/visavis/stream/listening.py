@@ -41,7 +41,7 @@ class Gesture:
         """Return what it adds to frame ``frame``."""
         seconds = (frame - self.start) / MOTION_FPS
         nod, brow = seconds / _NOD_S, seconds / _BROW_S
-        out = {}
+        out: dict[str, float] = {}
         if 0.0 < nod < 1.0:  # down, up a little, down again less: a swing that dies away
             swing = math.sin(2 * math.pi * 1.75 * nod) * (1 - nod) ** 1.5
             down = self.degrees * swing * math.sin(math.pi * min(1.0, 4 * nod) / 2)

@@ -17,6 +17,7 @@ from typing import Any
 from visavis.animator import LiveAnimator, Prepared
 from visavis.errors import InputError, SessionClosed
 from visavis.motion.keyframes import changed
+from visavis.stream.grid import Grid
 from visavis.stream.moments import Event, Interrupted, Moment
 from visavis.stream.overload import LEVELS, Load, is_drawn, judged
 from visavis.stream.score import Planned, Score
@@ -24,11 +25,8 @@ from visavis.stream.settings import Settings, as_sound
 from visavis.stream.stats import Stats
 from visavis.stream.worker import Crew, Done
 from visavis.timing import SYSTEM, Clock
-from visavis.types import MOTION_FPS, FloatArray, ImageArray, Motion, Phase
+from visavis.types import FloatArray, ImageArray, Motion, Phase
 
-SLOT_NS = 1_000_000_000 // MOTION_FPS
-_LOST_NS = 1_000_000_000
-"""Whoever is so far behind does not catch up: the grid begins anew."""
 _EVENTS = 512
 """How many events wait for a reader, at most."""
 
@@ -57,13 +55,12 @@ class Session:
         self._looks = (prepared, animator.rough(prepared))
         self._crew = crew
         self._settings = settings
-        self._clock = clock
+        self._grid = Grid(clock)
         self._score = Score(
             animator, prepared, settings.seed, settings.sound_rate, settings.plan,
             settings.longest_queue_s,
         )  # fmt: skip
         self._life = Life.NEW
-        self._start_ns: int | None = None
         self._drawn: dict[int, tuple[Motion | None, ImageArray]] = {}
         self._last_image: ImageArray | None = None
         self._load = Load()
@@ -75,7 +72,7 @@ class Session:
         self._ready = asyncio.Event()
         self._director: asyncio.Task[None] | None = None
         self._stats = Stats()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     # ---- life
 
@@ -85,6 +82,7 @@ class Session:
             raise SessionClosed("This session has been used. Make another one.")
         self._life = Life.LIVE
         self._director = asyncio.create_task(self._direct(), name="visavis-session")
+        self._director.add_done_callback(self._check_director)
         return self
 
     async def __aexit__(
@@ -135,7 +133,7 @@ class Session:
         if not len(sound):
             return speech_id
         name = self._score.push(sound, rate, speech_id)
-        self._stats.pushed(name, self._clock.now_ns())
+        self._stats.pushed(name, self._grid.now_ns())
         self._wake.set()
         return name
 
@@ -242,23 +240,13 @@ class Session:
     async def _due(self) -> bool:
         """Wait until the next frame is to be handed out; False: the session is over."""
         score = self._score
-        is_waited_for = self._start_ns is None or not self._settings.is_paced
+        is_waited_for = not self._grid.has_begun or not self._settings.is_paced
         while is_waited_for and self.is_live and not self._is_there(score.next):
             self._ready.clear()
             await self._ready.wait()
         if self._settings.is_paced and self.is_live:
-            await self._keep_time()
+            await self._grid.wait(score.next)
         return self.is_live
-
-    async def _keep_time(self) -> None:
-        now = self._clock.now_ns()
-        if self._start_ns is None:
-            self._start_ns = now
-        due = self._start_ns + self._score.next * SLOT_NS
-        if now - due > _LOST_NS:
-            self._start_ns += now - due
-            self._stats.rebased += 1
-        await self._clock.sleep_until(due)
 
     def _is_there(self, index: int) -> bool:
         """Return whether frame ``index`` has been drawn, or is not to be."""
@@ -318,7 +306,7 @@ class Session:
         if frame.speech_id is None:
             return
         self._tell("speak_started", frame.speech_id)
-        self._stats.shown(frame.speech_id, self._clock.now_ns())
+        self._stats.shown(frame.speech_id, self._grid.now_ns())
 
     def _tell(
         self, kind: str, speech_id: str | None = None, position_s: float = 0.0, detail: str = ""
@@ -342,19 +330,15 @@ class Session:
         ahead, score = self._settings.ahead, self._score
         move = score.next_move(ahead, may_gap=self._settings.is_paced)
         if score.speech is not None:
-            self._stats.begun(*score.speech, self._clock.now_ns())
+            self._stats.begun(*score.speech, self._grid.now_ns())
         frame = self._to_draw()
         if move is not None and (frame is None or len(score.planned) < ahead):
-            done = await self._crew.run(move.run, self._deadline(score.made))
+            done = await self._crew.run(move.run, self._grid.due_ns(score.made))
             if self._is_fine(done, "move"):
                 score.accept(move, *done.value)
         elif frame is not None:
             await self._draw(frame)
         return move is not None or frame is not None
-
-    def _deadline(self, index: int) -> float:
-        start = self._start_ns if self._start_ns is not None else self._clock.now_ns()
-        return start + index * SLOT_NS
 
     def _to_draw(self) -> Planned | None:
         """Return the frame to draw now: the first that is missing and can still be in time."""
@@ -364,10 +348,10 @@ class Session:
             and not self._has_drawn(p)
             and (is_drawn(self._load.level, p.index) or self._last_image is None)
         ]  # fmt: skip
-        if not self._settings.is_paced or self._start_ns is None:
+        if not self._settings.is_paced or not self._grid.has_begun:
             return missing[0] if missing else None
-        ready = self._clock.now_ns() + 1e6 * self._draw_ms
-        in_time = [p for p in missing if self._deadline(p.index) >= ready]
+        ready = self._grid.now_ns() + 1e6 * self._draw_ms
+        in_time = [p for p in missing if self._grid.due_ns(p.index) >= ready]
         return next(iter(in_time or missing[-1:]), None)
 
     async def _draw(self, frame: Planned) -> None:
@@ -375,23 +359,33 @@ class Session:
         assert frame.motion is not None
         look, motion, index = self._looks[LEVELS[self._load.level][0]], frame.motion, frame.index
         draw = partial(self._animator.draw, look, motion, index)
-        done = await self._crew.run(draw, self._deadline(index))
+        done = await self._crew.run(draw, self._grid.due_ns(index))
         if not self._is_fine(done, "draw"):
             return
         self._stats.drawn += 1
         self._draw_ms += 0.1 * (done.ms - self._draw_ms)
         if any(p.motion is motion for p in self._score.planned):
             self._drawn[index] = (motion, done.value[0].image)
-            self._stats.made(index, self._clock.now_ns())
+            self._stats.made(index, self._grid.now_ns())
             self._ready.set()
 
     def _is_fine(self, done: Done, stage: str) -> bool:
         """Count the job; an error ends this session."""
         self._stats.stage_ms[stage] += done.ms
-        if done.error is None:
-            return self.is_live
-        self.error = done.error
-        self._life = Life.CLOSED
-        self._tell("failed", detail=f"{type(done.error).__name__}: {done.error}")
-        self._ready.set()
-        return False
+        if done.error is not None:
+            self._fail(done.error)
+        return self.is_live
+
+    def _check_director(self, task: asyncio.Task[None]) -> None:
+        """See to it that a session whose planning fails ends, and does not just stand still."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the session because of ``error``."""
+        if self._life is Life.LIVE:
+            self.error = error
+            self._life = Life.CLOSED
+            self._tell("failed", detail=f"{type(error).__name__}: {error}")
+            self._ready.set()

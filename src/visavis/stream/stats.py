@@ -38,7 +38,6 @@ class Stats:
 
     frames: int = 0
     late_frames: int = 0
-    rebased: int = 0
     level: int = 0
     drawn: int = 0
     first_frame_ms: deque[float] = field(default_factory=_remembered)
