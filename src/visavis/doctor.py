@@ -18,12 +18,19 @@ from visavis.errors import ModelError, VisavisError
 from visavis.hub import asset, manifest
 from visavis.machine import cpu_name, cpu_threads
 from visavis.media.cache import VARIABLE, cache_folder, entries, kept_in
+from visavis.provenance.policy import read_policy
 from visavis.timing import Stopwatch
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio
 
-PACKAGES = ("numpy", "opencv-python-headless", "av", "onnxruntime", "soxr", "pillow", "pillow-heif")
+PACKAGES = ("numpy", "opencv-python-headless", "av", "onnxruntime", "soxr", "pillow", "pillow-heif",
+            "c2pa-python")  # fmt: skip
 """What the plain install needs, and the modules that are named otherwise."""
-MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif"}
+MODULES = {
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "c2pa-python": "c2pa",
+}
 ENCODERS = {
     "libx264": "mp4, mov, mkv",
     "aac": "mp4 sound",
@@ -34,7 +41,8 @@ ENCODERS = {
 EXTRAS = {
     "train": ("torch", "safetensors", "onnx", "scipy"),
     "eval": ("dlib", "face_recognition_models"),
-    "live": ("aiortc", "fastapi", "uvicorn"),
+    "voice": ("hibari_tts",),
+    "live": ("aiortc", "fastapi", "uvicorn", "websockets", "httpx", "prometheus_client"),
     "neural": ("torch", "safetensors", "huggingface_hub"),
     "scale": ("ray",),
 }
@@ -59,6 +67,7 @@ def examine() -> list[Finding]:
         _models(),
         *(_writable(name, Path(place)) for name, place in _places().items()),
         _remembered(),
+        _signing(),
         *(_extra(name, parts) for name, parts in EXTRAS.items()),
         _speed(),
     ]
@@ -126,6 +135,16 @@ def _remembered() -> Finding:
     sizes = [path.stat().st_size for path in entries(folder)]
     text = f"{folder}: {len(sizes)} entries, {sum(sizes) / 2**20:.0f} MB"
     return Finding("cache", f"{text}; {VARIABLE} names another folder, or off")
+
+
+def _signing() -> Finding:
+    """Tell who signs what is made here."""
+    try:
+        policy = read_policy()
+    except VisavisError as error:
+        return Finding("signing", str(error), False)
+    signer = policy.certificate or "a development certificate of this machine"
+    return Finding("signing", policy.signing if policy.signing == "off" else f"by {signer}")
 
 
 def _extra(name: str, parts: tuple[str, ...]) -> Finding:
