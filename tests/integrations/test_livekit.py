@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 from visavis.integrations.speaker import Face
 from visavis.media.resample import resample
-from visavis.stream.session import Settings
+from visavis.stream.settings import Settings
 from visavis.types import Phase
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

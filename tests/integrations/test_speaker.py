@@ -11,7 +11,7 @@ import pytest
 
 from visavis.errors import InputError, SessionClosed
 from visavis.integrations.speaker import CUSHION, Beat, Face, Speaker, open_face
-from visavis.stream.session import Settings
+from visavis.stream.settings import Settings
 
 RATE = 16_000
 SLOT = RATE // 25

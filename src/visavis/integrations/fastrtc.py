@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from visavis.dialogue.base import Dialogue
 from visavis.errors import MissingExtra, SessionError
 from visavis.integrations.speaker import Face
-from visavis.stream.session import Session, Settings
+from visavis.stream.session import Session
+from visavis.stream.settings import Settings
 from visavis.types import MOTION_FPS, FloatArray, ImageArray
 
 try:

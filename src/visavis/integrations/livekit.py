@@ -22,7 +22,7 @@ import numpy as np
 
 from visavis.errors import MissingExtra
 from visavis.integrations.speaker import Beat, Face, Speaker
-from visavis.stream.session import Settings
+from visavis.stream.settings import Settings
 from visavis.types import MOTION_FPS, FloatArray
 
 try:
@@ -128,6 +128,8 @@ class VisavisVideoGenerator(lk.VideoGenerator):
 
 class AvatarSession(lk.AvatarSession):
     """A face for an agent, drawn in the agent's process; its own participant publishes it."""
+
+    _room: rtc.Room | None
 
     def __init__(self, face: Face, settings: Settings | None = None) -> None:
         """Be about to give the agent ``face``."""

@@ -22,7 +22,7 @@ import numpy as np
 
 from visavis.errors import InputError, MissingExtra, SessionError
 from visavis.integrations.speaker import Beat, Face, Speaker
-from visavis.stream import session as stream
+from visavis.stream.settings import Settings
 from visavis.types import FloatArray
 
 try:
@@ -92,7 +92,7 @@ class VisavisVideoService(AIService):
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Start the session, at the sound rate of the pipeline."""
         await super().setup(setup)
-        settings = stream.Settings(sound_rate=setup.audio_out_sample_rate)
+        settings = Settings(sound_rate=setup.audio_out_sample_rate)
         self._speaker = Speaker(self._face, settings)
         await self._open.enter_async_context(self._speaker)
         await self._control(self._settings.given_fields())

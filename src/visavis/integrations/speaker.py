@@ -22,7 +22,8 @@ from visavis.errors import QueueFull, SessionClosed
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.render.quality import DEFAULT_QUALITY
 from visavis.stream.moments import Moment
-from visavis.stream.session import Session, Settings
+from visavis.stream.session import Session
+from visavis.stream.settings import Settings
 from visavis.stream.worker import Crew
 from visavis.types import MOTION_FPS, FloatArray, ImageArray
 
