@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ ONSET_S = 0.24
 """Where the voice of the demo begins ("Hello", 1 s; then "A moment ago ...")."""
 HELLO_S, LONG_S = 0.9, 8.0
 TICKS = os.sysconf("SC_CLK_TCK")
+SERVER_OWN = ("first_frame_ms", "sound_wait_ms", "shown_ms")
+"""Compute until the first picture, sound waited for, first sample to picture handed out."""
 MARK = 16
 """Pixels of a square of the mark that numbers each frame."""
 
@@ -191,6 +193,7 @@ def first_frames(page: Page, trials: int, is_paced: bool) -> dict[str, float]:
     piece_s = 0.02 if is_paced else 0.5
     pieces, rng = pieces_of(voice(HELLO_S), piece_s), np.random.default_rng(0)
     seen_ms, heard_ms = [], []
+    told: dict[str, float] = {}
     for _ in range(trials):
         page.evaluate("() => bench.taken()")
         page.wait_for_timeout(1_300 + rng.uniform(0, 400))
@@ -204,7 +207,15 @@ def first_frames(page: Page, trials: int, is_paced: bool) -> dict[str, float]:
         seen_ms.append(first_move(before, after, start))
         heard_ms.append(first_sound(after, start))
         page.wait_for_timeout(900)
-    return spread(seen_ms, "seen_ms") | spread(heard_ms, "heard_ms")
+        told = _numbers(before) or told
+    server = {k: round(v, 1) for k, v in told.items() if k.startswith(SERVER_OWN)}
+    return spread(seen_ms, "seen_ms") | spread(heard_ms, "heard_ms") | {"server": server}
+
+
+def _numbers(seen: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the server last told of the session in numbers."""
+    told = [m for m in seen["messages"] if m["type"] == "metrics.frame"]
+    return told[-1] if told else {}
 
 
 def barge_ins(page: Page, trials: int) -> dict[str, float]:
@@ -348,6 +359,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=1.0, help="10 for a closing note")
+    parser.add_argument("--parts", nargs="*", default=["burst", "spoken", "barge_in", "steady"])
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--server", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -355,15 +367,16 @@ def main() -> None:
         run_server(args.server, args.quality)
         return
     result: dict[str, Any] = {"quality": args.quality, "load_before": os.getloadavg()[0]}
-    with serving(args.quality) as (address, server), visiting(address) as page:
-        parts = {
-            "burst": lambda: first_frames(page, args.trials, is_paced=False),
-            "spoken": lambda: first_frames(page, args.trials, is_paced=True),
-            "barge_in": lambda: barge_ins(page, args.trials),
-            "steady": lambda: steady(page, args.minutes, processes(server)),
-        }
-        for name, measure in parts.items():
-            result[name] = measure()
+    parts: dict[str, Callable[[Page, int], dict[str, Any]]] = {
+        "burst": lambda page, server: first_frames(page, args.trials, is_paced=False),
+        "spoken": lambda page, server: first_frames(page, args.trials, is_paced=True),
+        "barge_in": lambda page, server: barge_ins(page, args.trials),
+        "steady": lambda page, server: steady(page, args.minutes, processes(server)),
+    }
+    with serving(args.quality) as (address, server):
+        for name in args.parts:
+            with visiting(address) as page:
+                result[name] = parts[name](page, server)
             print(name, json.dumps(result[name]), flush=True)
     result["load_after"] = os.getloadavg()[0]
     print(json.dumps(result))

@@ -4,6 +4,7 @@
 
 const LETTERS_A_SECOND = 15;
 const LONGEST = 84; // letters at a time: two lines on a phone
+const KEPT = 32; // utterances: one that was interrupted may go on
 const STAYS_MS = 2_000;
 const EVERY_MS = 250;
 
@@ -19,6 +20,7 @@ export class Captions {
   /** Utterance `id` says `text`, after what it says already. */
   add(id, text) {
     this.words.set(id, (this.words.get(id) ?? "") + text);
+    if (this.words.size > KEPT) this.words.delete(this.words.keys().next().value);
     if (id === this.speaking) this.#show();
   }
 
@@ -34,7 +36,6 @@ export class Captions {
   /** It is over; the last words stay readable for a moment. */
   end() {
     clearInterval(this.timer);
-    this.words.delete(this.speaking);
     this.speaking = null;
     this.timer = setTimeout(() => this.clear(), STAYS_MS);
   }

@@ -1,20 +1,23 @@
 /* What the person here gives: text, sound files, things dropped on or pasted into the page, and the
    microphone button. Events: "say" (detail text), "sound" (detail File), "portrait" (detail File),
-   "hold" (detail boolean), "handsfree" (detail boolean), "interrupt". */
+   "hold" (detail boolean), "handsfree" (detail boolean), "interrupt", "resume". */
 
 const TAP_MS = 280; // shorter is a tap: it switches hands-free; longer is holding the button to talk
+const RESUME_MS = 10_000;
 
 export class Composer extends EventTarget {
   constructor(root) {
     super();
     this.root = root;
-    for (const id of ["composer", "text", "sound", "mic", "handsfree", "interrupt", "drop"]) this[id] = root.getElementById(id);
+    for (const id of ["composer", "text", "sound", "mic", "handsfree", "interrupt", "resume", "drop"]) this[id] = root.getElementById(id);
+    this.resumeTimer = 0;
     this.downAt = 0;
     this.isDown = false;
     this.depth = 0;
     this.composer.addEventListener("submit", (event) => this.#submit(event));
     this.sound.addEventListener("change", () => this.#files(this.sound.files));
     this.interrupt.addEventListener("click", () => this.#tell("interrupt"));
+    this.resume.addEventListener("click", () => this.#tell("resume"));
     this.handsfree.addEventListener("change", () => this.#tell("handsfree", this.handsfree.checked));
     this.#wireMicrophone();
     this.#wireDrop();
@@ -31,6 +34,13 @@ export class Composer extends EventTarget {
 
   showHandsFree(isOn) {
     this.handsfree.checked = isOn;
+  }
+
+  /** For a while it can be asked to go on with what it did not say. */
+  offerResume(isOffered) {
+    clearTimeout(this.resumeTimer);
+    this.root.body.dataset.dropped = isOffered ? "yes" : "no";
+    if (isOffered) this.resumeTimer = setTimeout(() => this.offerResume(false), RESUME_MS);
   }
 
   /** Take no text: the server has no voice. */

@@ -98,8 +98,9 @@ export class Conversation extends EventTarget {
     if (!this.send({ type: "agent.interrupt" })) await this.#ask("POST", "/interrupt");
   }
 
-  /** Somebody is at the page: the session shall not end for idleness. */
+  /** Somebody is at the page: sound may be given, and the session shall not end for idleness. */
   touch() {
+    this.link?.unlock?.();
     if (!this.isLive || performance.now() - this.aliveAt < ALIVE_EVERY_MS) return;
     this.aliveAt = performance.now();
     this.send({ type: "session.keep_alive" });

@@ -21,6 +21,7 @@ const microphone = new Microphone();
 const stage = new Stage(document);
 const stats = new Stats(at("stats"), at("video"));
 let toastTimer = 0;
+let wakeLock = null;
 
 function toast(text) {
   clearTimeout(toastTimer);
@@ -43,6 +44,7 @@ function wish() {
 
 async function start() {
   if (!avatars.chosen) return toast("Choose a portrait first.");
+  stage.unlock();
   await conversation.start(wish());
   if (conversation.isLive) at("mic").focus({ preventScroll: true });
   return undefined;
@@ -74,6 +76,7 @@ for (const name of ["agent", "quality"]) at(name).addEventListener("change", () 
 
 conversation.addEventListener("stream", ({ detail }) => stage.play(detail));
 conversation.addEventListener("pictures", () => stage.showCanvas());
+document.addEventListener("visavis:locked", () => toast("Tap the loudspeaker on the picture to hear it."));
 document.addEventListener("visavis:sound", ({ detail }) => conversation.link?.mute?.(!detail));
 conversation.addEventListener("link", ({ detail: link }) => {
   stats.start(link);
@@ -86,6 +89,8 @@ conversation.addEventListener("life", ({ detail }) => {
   announce(detail.life === "live" ? "Connected. You can talk now." : "");
   if (detail.life !== "live") stats.stop();
   if (detail.life !== "live") captions.clear();
+  if (detail.life !== "live") composer.offerResume(false);
+  stayAwake(detail.life === "live");
   if (detail.life === "ready" || detail.canRetry) microphone.close();
   if (detail.life === "ready" && detail.message) toast(detail.message);
   if (detail.life === "live" && at("phase").dataset.phase === "connecting") stage.showPhase("idle");
@@ -95,11 +100,15 @@ conversation.addEventListener("life", ({ detail }) => {
 const ANSWERS = {
   "agent.state_changed": (m) => stage.showPhase(m.state),
   "session.state_updated": (m) => m.phase && stage.showPhase(m.phase),
-  "agent.speak_started": (m) => captions.begin(m.event_id),
+  "agent.speak_started": (m) => {
+    captions.begin(m.event_id);
+    composer.offerResume(false);
+  },
   "agent.speak_ended": () => captions.end(),
   "agent.speak_interrupted": () => {
     captions.end();
     stage.hush();
+    composer.offerResume(true);
   },
   "agent.said": (m) => captions.add(m.event_id, m.text),
   "user.said": (m) => captions.hear(m.text),
@@ -129,6 +138,10 @@ composer.addEventListener("interrupt", () => {
   if (document.body.dataset.speaking === "yes") stage.hush();
   conversation.interrupt().catch((error) => toast(error.message));
 });
+composer.addEventListener("resume", () => {
+  composer.offerResume(false);
+  conversation.send({ type: "agent.resume" });
+});
 composer.addEventListener("hold", ({ detail }) => talk(() => microphone.hold(detail), detail));
 composer.addEventListener("handsfree", ({ detail }) => talk(() => microphone.handsFree(detail), detail));
 
@@ -152,6 +165,13 @@ microphone.addEventListener("talking", ({ detail }) => {
 
 for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => conversation.touch(), { passive: true });
 addEventListener("pagehide", () => conversation.abandon());
+
+/** Keep a phone's screen on during a conversation, where the browser can. */
+async function stayAwake(isOn) {
+  if (isOn && !wakeLock) wakeLock = await navigator.wakeLock?.request("screen").catch(() => null);
+  if (!isOn) wakeLock?.release();
+  if (!isOn) wakeLock = null;
+}
 
 /* Loading */
 

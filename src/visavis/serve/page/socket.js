@@ -1,7 +1,8 @@
 /* The same conversation through one WebSocket, for networks that let no WebRTC through: pictures as
    JPEG on a canvas, sound as PCM16 through Web Audio, the microphone as PCM16 back.
 
-   Sound is the master: frame n is drawn when the sound of frame n is heard. It has the events and
+   Sound is the master: frame n is drawn when the sound of frame n is heard. A browser that gives no
+   sound before the next touch shows pictures by the system's clock until then. It has the events and
    methods of Connection, and "pictures" when the first picture is on the canvas. */
 
 const AHEAD_S = 0.12; // as much is kept ready against jitter
@@ -22,7 +23,8 @@ export class SocketConnection extends EventTarget {
     this.audio = new (globalThis.AudioContext ?? globalThis.webkitAudioContext)();
     this.gain = this.audio.createGain();
     this.gain.connect(this.audio.destination);
-    this.origin = null; // when frame 0 is heard, on the audio context's clock
+    this.audio.onstatechange = () => { this.origin = null; };
+    this.origin = null; // when frame 0 is heard, in seconds of #now()
     this.pictures = []; // {index, bitmap} not shown yet
     this.shown = 0;
     this.isClosed = false;
@@ -40,9 +42,14 @@ export class SocketConnection extends EventTarget {
       this.socket.onclose = () => { clearTimeout(timer); reject(new Error("refused")); };
     });
     this.socket.onclose = () => this.#tell("lost");
-    await this.audio.resume();
+    this.unlock();
     this.#tell("open");
     requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Ask for sound; browsers give it after a touch. */
+  unlock() {
+    if (this.audio.state !== "running") this.audio.resume().catch(() => {}); // closed meanwhile
   }
 
   send(message) {
@@ -82,6 +89,10 @@ export class SocketConnection extends EventTarget {
     for (const { bitmap } of this.pictures.splice(0)) bitmap.close();
   }
 
+  #now() {
+    return this.audio.state === "running" ? this.audio.currentTime : performance.now() / 1000;
+  }
+
   #tell(name, detail) {
     if (!this.isClosed) this.dispatchEvent(new CustomEvent(name, { detail }));
   }
@@ -98,9 +109,10 @@ export class SocketConnection extends EventTarget {
 
   /** Queue the sound of frame `index`; starts over when it comes too late to be heard in time. */
   #play(index, samples) {
-    const now = this.audio.currentTime;
+    const now = this.#now();
     const { fps, sound_rate: rate } = this.format;
     if (this.origin === null || this.origin + index / fps < now) this.origin = now + AHEAD_S - index / fps;
+    if (this.audio.state !== "running") return;
     const buffer = this.audio.createBuffer(1, samples.length, rate);
     buffer.getChannelData(0).set(Float32Array.from(samples, (x) => x / 32768));
     const source = this.audio.createBufferSource();
@@ -117,7 +129,7 @@ export class SocketConnection extends EventTarget {
   /** Draw the newest picture whose sound is being heard, drop those before it. */
   #draw() {
     if (this.isClosed) return;
-    const heard = this.origin === null ? -1 : (this.audio.currentTime - this.origin) * this.format.fps;
+    const heard = this.origin === null ? -1 : (this.#now() - this.origin) * this.format.fps;
     const due = this.pictures.filter((picture) => picture.index <= heard);
     this.pictures = this.pictures.filter((picture) => picture.index > heard);
     const last = due.pop();

@@ -13,15 +13,19 @@ export class Stage {
     }
     this.hushTimer = 0;
     this.video.addEventListener("resize", () => this.#fit(this.video.videoWidth, this.video.videoHeight));
-    this.poster.addEventListener("load", () => this.#fit(this.poster.naturalWidth, this.poster.naturalHeight));
+    this.poster.addEventListener("load", () => this.#light());
     this.unmute.addEventListener("click", () => this.#sound(this.video.muted));
   }
 
   /** Show the portrait at `address`, of `name`, until the living picture comes. */
   showPortrait(address, name) {
-    this.poster.src = this.ambience.src = this.video.poster = address;
+    this.poster.src = this.video.poster = address;
     this.poster.alt = `Portrait: ${name}`;
-    this.ambience.classList.add("shown");
+  }
+
+  /** Somebody pressed a button: ask to play with sound now, while the browser listens (Safari). */
+  unlock() {
+    this.video.play().catch(() => {}); // nothing to play yet
   }
 
   /** Play `stream`; the browser may want one more touch before it gives sound. */
@@ -36,6 +40,7 @@ export class Stage {
       if (error.name !== "NotAllowedError") return; // AbortError: a newer stream took its place
       this.#sound(false);
       await this.video.play();
+      this.root.dispatchEvent(new CustomEvent("visavis:locked"));
     }
   }
 
@@ -87,6 +92,15 @@ export class Stage {
     this.video.muted = !isOn;
     this.unmute.setAttribute("aria-pressed", String(isOn));
     this.root.dispatchEvent(new CustomEvent("visavis:sound", { detail: isOn }));
+  }
+
+  /** The portrait is there: give the room its shape and colours. */
+  #light() {
+    this.#fit(this.poster.naturalWidth, this.poster.naturalHeight);
+    const paper = this.ambience.getContext("2d");
+    paper.filter = "saturate(1.8)"; // Safari leaves it out
+    paper.drawImage(this.poster, 0, 0, this.ambience.width, this.ambience.height);
+    this.ambience.classList.add("shown");
   }
 
   #fit(width, height) {
