@@ -197,7 +197,7 @@ def first_picture(path: Path) -> np.ndarray:
 
 
 def test_words_are_spoken_and_the_badge_is_drawn(tmp_path: Path, half_second: Path) -> None:
-    pytest.importorskip("hibari_tts")
+    pytest.importorskip("hibari")
     words = ("animate", str(DEMO_PORTRAIT), "--text", "Good morning.", "--size", "128", "-q")
     for name, more in (("a.mp4", ()), ("b.mp4", ("--badge",))):
         run = visavis(*words, "-o", name, *more, folder=tmp_path)

@@ -41,7 +41,7 @@ ENCODERS = {
 EXTRAS = {
     "train": ("torch", "safetensors", "onnx", "scipy"),
     "eval": ("dlib", "face_recognition_models"),
-    "voice": ("hibari_tts",),
+    "voice": ("hibari",),
     "live": ("aiortc", "fastapi", "uvicorn", "websockets", "httpx", "prometheus_client"),
     "neural": ("torch", "safetensors", "huggingface_hub"),
     "scale": ("ray",),
