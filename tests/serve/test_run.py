@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,10 +22,10 @@ pytest.importorskip("fastapi")
 
 from loopback import bearer, running  # noqa: E402
 
-from visavis.errors import InputError  # noqa: E402
+from visavis.errors import InputError, OutputError  # noqa: E402
 from visavis.provenance.policy import Policy  # noqa: E402
 from visavis.serve.logs import JsonFormatter  # noqa: E402
-from visavis.serve.run import make_server  # noqa: E402
+from visavis.serve.run import make_server, serve  # noqa: E402
 from visavis.serve.settings import ServerSettings  # noqa: E402
 from visavis.serve.stage import Stage  # noqa: E402
 from visavis.serve.voices import Voices  # noqa: E402
@@ -44,8 +45,6 @@ print("ended", flush=True)
 @contextmanager
 def process(drain_s: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server in a process of its own, and its address."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-c", PROGRAM, str(port), str(drain_s)]
@@ -110,6 +109,13 @@ def certificate(folder: Path) -> tuple[str, str]:
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(private)
     return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = ServerSettings(port=taken.getsockname()[1], log_format="text", voice="none")
+        with pytest.raises(OutputError, match="another one"):
+            serve(settings)
 
 
 def test_tls(tmp_path: Path) -> None:

@@ -111,6 +111,27 @@ def test_an_offer_opens_a_session_and_can_be_made_again() -> None:
     asyncio.run(play())
 
 
+def test_a_connection_can_be_negotiated_anew() -> None:
+    async def play() -> None:
+        async with running() as server:
+            opened = await server.open()
+            viewer = Viewer()
+            given = await viewer.connect(server, opened)
+            sender = next(t for t in viewer.pc.getTransceivers() if t.kind == "audio")
+            sender.direction = "inactive"
+            body = {"sdp": await viewer.offer(), "type": "offer", "pc_id": given["pc_id"]}
+            again = await server.client.post("/api/offer", json=body)
+            assert again.status_code == 200, again.text
+            assert again.json()["pc_id"] == given["pc_id"]
+            await viewer.take(again.json()["sdp"])
+            seen = len(viewer.seen.pictures)
+            await until(lambda: len(viewer.seen.pictures) > seen + 5)
+            assert len(server.parts.peers) == 1
+            await viewer.close()
+
+    asyncio.run(play())
+
+
 def test_viewers_of_one_session_are_not_without_number() -> None:
     async def play() -> None:
         async with running() as server:

@@ -140,6 +140,11 @@ class LiveSession:
         return len(self._moments)
 
     @property
+    def listeners(self) -> int:
+        """Return how many read the messages."""
+        return len(self._messages)
+
+    @property
     def age_s(self) -> float:
         """Return how long the session has been shown."""
         return self._index / MOTION_FPS

@@ -59,6 +59,7 @@ async def config(server: ServerNow, caller: Caller) -> ConfigModel:
         ice_servers=ice_servers(settings),
         disclosure=settings.disclosure,
         badge="" if stage.policy.badge == "off" else stage.policy.badge_text,
+        is_badge_drawn=stage.policy.badge == "video",
         emotions=list(EMOTIONS),
         gazes=["viewer", "away", "free"],
         energy=[low, high],

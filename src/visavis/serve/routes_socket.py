@@ -25,9 +25,10 @@ HEADER = Struct("<BBHI")
 """Before each binary message: kind, flags, rate / 100, index of the frame."""
 PICTURE, SOUND = 1, 2
 FRESH = 1
+MOST_LISTENERS = 16
 _PICTURES, _SOUNDS = 1, 12
 _JPEG = 85
-_POLICY, _GOING_AWAY = 1008, 1001
+_POLICY, _GOING_AWAY, _TRY_LATER = 1008, 1001, 1013
 
 
 @router.websocket("/api/sessions/{session_id}/ws")
@@ -46,6 +47,9 @@ async def talk(
         await socket.close(_POLICY, "Give the session's token: ?token=TOKEN.")
         return
     live = server.sessions[session_id]
+    if live.listeners >= MOST_LISTENERS:
+        await socket.close(_TRY_LATER, "Enough clients are connected already.")
+        return
     await socket.accept()
     talker = _Talker(socket, live, Control(live, server.stage.voices, user_rate))
     await talker.run(media)

@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from visavis.errors import InputError
+from visavis.errors import InputError, OutputError
 from visavis.provenance.policy import read_policy
 from visavis.serve.app import make_app
 from visavis.serve.logs import configure
@@ -23,7 +23,9 @@ from visavis.stream.worker import Crew
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 5
+_LOOK_S = 0.05
 _PING_S = 10.0
+_MOST_CONNECTIONS = 1_000
 
 
 class DrainingServer(uvicorn.Server):
@@ -78,6 +80,7 @@ def make_server(settings: ServerSettings, stage: Stage) -> DrainingServer:
         ws_max_size=settings.max_message_bytes,
         ws_ping_interval=_PING_S,
         ws_ping_timeout=_PING_S,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_CLOSE_S,
         log_config=None,
         access_log=False,
@@ -96,12 +99,15 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
     Raises:
         InputError: a setting cannot be used. OutputError: the port cannot be had.
     """
-    configure(settings.log_format)
-    asyncio.run(_serve(settings, ready))
+    with _listening(settings) as listener:
+        configure(settings.log_format)
+        asyncio.run(_serve(settings, listener, ready))
 
 
-async def _serve(settings: ServerSettings, ready: Callable[[str], None] | None) -> None:
-    """Serve in a running loop."""
+async def _serve(
+    settings: ServerSettings, listener: socket.socket, ready: Callable[[str], None] | None
+) -> None:
+    """Serve what comes to ``listener``."""
     stage = Stage(
         settings,
         settings.policy(read_policy()),
@@ -109,10 +115,27 @@ async def _serve(settings: ServerSettings, ready: Callable[[str], None] | None) 
         Voices.named(settings.voice, settings.voice_key),
     )
     server = make_server(settings, stage)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([listener]))
     while not server.started and not serving.done():
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_LOOK_S)
     if server.started and ready is not None:
         scheme = "https" if settings.tls_cert else "http"
-        ready(f"{scheme}://{settings.host}:{settings.port}/")
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        ready(f"{scheme}://{host}:{listener.getsockname()[1]}/")
     await serving
+
+
+def _listening(settings: ServerSettings) -> socket.socket:
+    """Return a socket that takes connections for the server.
+
+    Raises:
+        OutputError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+    except OSError as error:
+        raise OutputError(
+            f"Port {settings.port} of {settings.host} cannot be had ({error.strerror}). "
+            "Stop what uses it, or choose another one."
+        ) from error

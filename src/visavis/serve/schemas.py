@@ -76,6 +76,7 @@ class ConfigModel(BaseModel):
     ice_servers: list[IceServerModel]
     disclosure: str
     badge: str
+    is_badge_drawn: bool
     emotions: list[str]
     gazes: list[str]
     energy: Pair[float]

@@ -23,6 +23,7 @@ def _decoded(data: bytes) -> Iterator[tuple[FloatArray, int]]:
     with TemporaryDirectory(prefix="visavis-") as folder:
         path = Path(folder) / "sound"
         path.write_bytes(data)
+        del data  # it may take minutes to speak
         with open_sounds(path, None, []) as opened:
             pieces = (piece[:, 0] for piece in at_rate(opened.sounds, _RATE, 1))
             for piece in recut(pieces, _RATE * _PIECE_S):

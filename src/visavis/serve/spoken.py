@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 Pieces = Iterator[tuple[FloatArray, int]]
 """Pieces of sound (n,) float32 in [-1, 1] and their rate; asked for in a thread."""
 
-MOST_WAITING = 16
+MOST_WAITING = 8
 AHEAD_S = 5.0
 """Seconds of sound that may wait in the session before the next piece is asked for."""
 _LOOK_S = 0.1
