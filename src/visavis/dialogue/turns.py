@@ -28,7 +28,7 @@ class TurnRules:
 
     start_ms: int = 96
     barge_in_ms: int = 224
-    end_ms: int = 600
+    end_ms: int = 500
     on: float = 0.5
     off: float = 0.35
 
