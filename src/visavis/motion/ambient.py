@@ -174,12 +174,12 @@ def step(
     rotation = _head(state, seed, seconds, phase)
     coefficients = _face(state, seed, seconds)
     look(coefficients, state, seed, frame, rotation, fps)
-    breath = _breath(seed, seconds)
-    translation = np.array([0.010 * curve(seed, _HEAD + 9, seconds, 0.12), 0.009 * breath])
+    rise = breath(seed, seconds)
+    translation = np.array([0.010 * curve(seed, _HEAD + 9, seconds, 0.12), 0.009 * rise])
     return state, coefficients, rotation, translation.astype(np.float32)
 
 
-def _breath(seed: int, seconds: float) -> float:
+def breath(seed: int, seconds: float) -> float:
     """Return the breath, -1..1 at about 0.25 Hz with an uneven rhythm."""
     phase = 2 * np.pi * (0.25 * seconds + uniform(seed, _BREATH, 0))
     phase += 0.8 * curve(seed, _BREATH + 1, seconds, 0.05)
@@ -197,7 +197,7 @@ def _head(state: AmbientState, seed: int, seconds: float, phase: Phase) -> Float
         part = [curve(seed, _HEAD + 10 * i + k, seconds, hertz) for i in range(3)]
         sway += np.array(part) * size * (slow if k == 0 else quick)
     sway *= _HEAD_DEG[phase] * (1.0 - np.exp(-seconds / _SETTLING_S))
-    sway[0] += -2.2 * state.nod[0] + 0.15 * _breath(seed, seconds)
+    sway[0] += -2.2 * state.nod[0] + 0.15 * breath(seed, seconds)
     sway[2] += 0.25 * sway[1] * curve(seed, _HEAD + 50, seconds, 0.1)
     return np.asarray(np.clip(sway, -9.0, 9.0), np.float32)
 

@@ -21,10 +21,10 @@ from visavis.motion.chunks import ChunkPlan
 from visavis.motion.controls import Controls, Timeline, mixed
 from visavis.stream.ear import ROWS_PER_FRAME, SLOT, Ear, Hearing, Overheard
 from visavis.stream.line import Line, Utterance
-from visavis.stream.listening import Listener, answering, listened
 from visavis.stream.moments import Interrupted
 from visavis.stream.phases import ATTENTIVE_S, Cue, after
 from visavis.stream.policy import SILENT_FRAMES, Supply, chunk_frames, may_begin
+from visavis.stream.presence import Listener, listened, present
 from visavis.types import MOTION_FPS, SAMPLE_RATE, FloatArray, Motion, Phase
 
 _RAMP_S = 0.32
@@ -91,6 +91,7 @@ class Score:
     ) -> None:
         """Plan a session of ``animator`` with sound at ``sound_rate``, a multiple of the fps."""
         self._animator = animator
+        self._seed = seed
         self._plan = plan
         self._sound_rate = sound_rate
         self._longest_queue_s = longest_queue_s
@@ -318,7 +319,9 @@ class Score:
             own = Hearing(self._ear, samples, is_final, *rows)
         phase = Phase.SPEAKING if self._line is not None else self.forced or self.phase
         other = self._user.hearing(frames, needed)
-        timeline = answering(self._timeline(phase), self._listener.gesture, self.made, needed)
+        timeline = present(
+            self._timeline(phase), self._seed, self._listener.gesture, self.made, needed
+        )
         return Move(self._animator, self._state, frames, timeline, phase, line, own, other)
 
     def _timeline(self, phase: Phase) -> Timeline:

@@ -1,9 +1,9 @@
-"""What a listener shows: nods and lifted brows at the joints of what the user says.
+"""What a body does besides: it breathes, and listeners nod at the joints of what they hear.
 
 Who listens nods where a phrase has ended, and now and then in the midst of a long one (Yngve 1970;
 Ward and Tsukahara 2000 find such answers 0.2 to 0.7 s after a pause or a low pitch begins). The
-motion model alone hardly answers: these gestures are added to it as offsets over time, determined
-by the seed and by what is heard.
+motion model alone hardly answers, and knows no breath: both are added to it as offsets over time,
+determined by the seed and by what is heard.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass, replace
 
 from visavis.audio.phones import PHONES
-from visavis.motion.ambient import EYE_RANGE_DEG
-from visavis.motion.controls import Controls, Timeline
+from visavis.motion.ambient import EYE_RANGE_DEG, breath
+from visavis.motion.controls import HEAD_LIMIT, Controls, Timeline
 from visavis.motion.noise import uniform
 from visavis.types import MOTION_FPS, FloatArray
 
@@ -22,6 +22,7 @@ _ROWS_PER_S = 100
 _PHRASE_S, _PAUSE_S, _LONG_S = 1.2, 0.22, 5.0
 _CHANNEL = 1700
 _NOD_S, _BROW_S = 0.9, 1.1
+_BREATH_Y, _BREATH_DEG = 0.009, 0.15
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,25 @@ def listened(listener: Listener, rows: FloatArray, frame: int, is_listening: boo
     return Listener(after.seed, answers=after.answers + 1, gesture=Gesture(frame, degrees, brows))
 
 
-def answering(timeline: Timeline, gesture: Gesture | None, first: int, frames: int) -> Timeline:
-    """Return ``timeline`` for ``frames`` frames from ``first`` on, with ``gesture`` in it."""
-    if gesture is None or first >= gesture.end:
-        return timeline
+def present(
+    timeline: Timeline, seed: int, gesture: Gesture | None, first: int, frames: int
+) -> Timeline:
+    """Return ``timeline`` for ``frames`` frames from ``first`` on, with breath and ``gesture``."""
     keys = []
     for frame in range(first, first + frames):
-        controls, added = timeline.at(frame / MOTION_FPS), gesture.offsets(frame)
-        keys.append((frame / MOTION_FPS, _offset(controls, added)))
+        seconds = frame / MOTION_FPS
+        rise = breath(seed, seconds)
+        added = {"headY": _BREATH_Y * rise, "headPitch": _BREATH_DEG * rise}
+        for name, value in ({} if gesture is None else gesture.offsets(frame)).items():
+            added[name] = added.get(name, 0.0) + value
+        keys.append((seconds, _offset(timeline.at(seconds), added)))
     return Timeline(tuple(keys))
 
 
 def _offset(controls: Controls, added: dict[str, float]) -> Controls:
+    """Return ``controls`` with the offsets ``added``."""
     offset = dict(controls.offset)
     for name, value in added.items():
-        limit = 30.0 if name.startswith("head") else 1.0
+        limit = HEAD_LIMIT if name.startswith("head") else 1.0
         offset[name] = min(limit, max(-limit, offset.get(name, 0.0) + value))
     return replace(controls, offset=offset)

@@ -10,9 +10,9 @@ from scores import motion_of, new_score, play
 from visavis.animator import MotionAnimator
 from visavis.audio.phones import PHONES, SIZE
 from visavis.motion.conditions import gaze_of
-from visavis.motion.controls import Timeline
+from visavis.motion.controls import Controls, Timeline
 from visavis.motion.layout import INDEX
-from visavis.stream.listening import Gesture, Listener, answering, listened
+from visavis.stream.presence import Gesture, Listener, listened, present
 
 FRAME = 4  # rows
 
@@ -63,10 +63,26 @@ def test_a_gesture_begins_and_ends_at_rest() -> None:
     assert pitch[:6] == [0.0] * 6
     assert pitch[-5:] == [0.0] * 5
     assert np.abs(np.diff(pitch)).max() < 1.5, "degrees a frame"
-    still = Timeline()
-    assert answering(still, None, 0, 9) is still
-    assert answering(still, gesture, gesture.end, 9) is still
-    assert len(answering(still, gesture, 100, 9).keys) == 9
+
+
+def test_breath_is_slow_small_and_goes_on_for_ever() -> None:
+    keys = present(Timeline(), 3, None, 0, 1500).keys
+    rise = np.array([controls.offset["headY"] for _, controls in keys])
+    later = present(Timeline(), 3, None, 1_000_000, 10).keys
+    assert 0.006 < np.abs(rise).max() <= 0.009
+    breaths = (np.diff(np.sign(rise)) > 0).sum()
+    assert 10 <= breaths <= 20, "a minute"
+    assert np.abs(np.diff(rise)).max() < 0.001
+    assert all(np.isfinite(controls.offset["headY"]) for _, controls in later)
+
+
+def test_a_gesture_is_added_to_what_is_asked() -> None:
+    asked = Timeline.steady(Controls(offset={"headPitch": 29.5, "jawOpen": 0.1}))
+    gesture = Gesture(0, -4.0, 0.0)
+    keys = present(asked, 3, gesture, 0, 20).keys
+    pitch = [controls.offset["headPitch"] for _, controls in keys]
+    assert max(pitch) == 30.0, "within its limits"
+    assert {controls.offset["jawOpen"] for _, controls in keys} == {0.1}
 
 
 def test_the_user_is_answered_with_a_nod_and_looked_at(
