@@ -1,6 +1,6 @@
 """The live path as a person meets it: a real server, and a real browser that decodes and looks.
 
-``python benchmarks/live.py [--trials 20] [--minutes 10] [--out FOLDER]``
+``python benchmarks/live.py [--trials 20] [--minutes 10] [--parts burst steady]``
 
 ``visavis.serve`` runs in a process of its own, headless Chromium opens its page over loopback
 WebRTC. Everything is timed by the browser's clock, from sending on the data channel to the frame
@@ -11,8 +11,9 @@ by more than rest differs from itself).
 that comes at once (a synthetic voice) and as it is spoken (a microphone: 20 ms pieces, each when
 complete). The server's share is told apart: the sound it waited for, the compute until the first
 picture. *barge-in*: interrupt sent -> lips at rest, -> silence. *steady*: frames per second, frames
-missing and late, jitter buffers, sound against picture (negative: sound ahead) by sample and pixel
-(each frame carries its number) and as the browser has it, processor share of processes and stages.
+missing and late, handing out -> screen, jitter buffers, sound against picture (negative: sound
+ahead) by sample and pixel (each frame carries its number and time) and as the browser has it,
+processor share of processes and stages.
 JSON last.
 """
 
@@ -115,13 +116,14 @@ def run_server(port: int, quality: str) -> None:
 
 
 class Mark:
-    """The number of a frame as 16 dark or light squares in its corner, lowest bit first."""
+    """The number of a frame and the time of day in ms: two rows of 16 dark or light squares."""
 
     def draw(self, image: ImageArray, index: int) -> ImageArray:
-        """Return ``image`` with the mark of ``index``; a copy."""
-        bits = (index >> np.arange(16)) & 1
+        """Return ``image`` with its marks in the corner, lowest bits first; a copy."""
+        values = np.array([[index], [time.time_ns() // 1_000_000]])
+        squares = ((values >> np.arange(16)) & 1) * 220 + 18
         drawn = image.copy()
-        drawn[:MARK, : 16 * MARK] = np.repeat(bits * 220 + 18, MARK)[None, :, None]
+        drawn[: 2 * MARK, : 16 * MARK] = squares.repeat(MARK, 0).repeat(MARK, 1)[..., None]
         return drawn
 
 

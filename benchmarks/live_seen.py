@@ -1,7 +1,7 @@
 """What a browser saw and heard (browser/live.js), as times: moving lips, sound, sound to picture.
 
-``seen`` is what the page's ``taken()`` gives: "frames" [shown ms, presented, rtp, mouth, index],
-"sounds" [ms, level], "messages", "offsets" [ms, offset ms].
+``seen`` is what the page's ``taken()`` gives: "frames" [shown ms, mouth, index, ms
+since it was handed out], "sounds" [ms, level], "messages", "offsets" [ms, offset ms].
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Seen = Mapping[str, Any]
 def pictures(seen: Seen) -> tuple[FloatArray, FloatArray]:
     """Return when frames were shown (t,) ms and their mouths (t, 32, 48) grey levels."""
     times = np.array([frame[0] for frame in seen["frames"]])
-    greys = [np.frombuffer(frame[3].encode("latin-1"), np.uint8) for frame in seen["frames"]]
+    greys = [np.frombuffer(frame[1].encode("latin-1"), np.uint8) for frame in seen["frames"]]
     return times, np.array(greys, np.float64).reshape(-1, *SIDE)
 
 
@@ -57,10 +57,15 @@ def first_move(before: Seen, after: Seen, start: float) -> float:
 
 
 def last_move(before: Seen, after: Seen, start: float) -> float:
-    """Return ms from ``start`` to the first frame from which on the lips stay at rest."""
+    """Return ms from ``start`` to the first frame from which on the lips stay at rest.
+
+    At rest: no further from it than a tenth of how far they were while speaking, before ``start``.
+    """
     rest, limit = _rest(before)
     times, mouths = pictures(after)
-    moving = np.flatnonzero((_distance(mouths, rest) > 1.5 * limit) & (times > start - SLOT_MS))
+    away = _distance(mouths, rest)
+    limit = max(limit, 0.1 * float(np.percentile(away[times < start], 95)))
+    moving = np.flatnonzero((away > limit) & (times > start - SLOT_MS))
     if not len(moving):
         return 0.0
     last = moving[-1] + 1
@@ -90,7 +95,7 @@ def true_offsets(seen: Seen, loudness: FloatArray, first_index: int) -> list[flo
         return []
     grid = np.arange(times[0], times[-1], STEP_MS)
     heard = np.log(np.interp(grid, times, levels) + SILENT)
-    shown = {frame[4]: frame[0] for frame in seen["frames"]}
+    shown = {frame[2]: frame[0] for frame in seen["frames"]}
     found, second = [], round(1000 / STEP_MS)
     for at in range(0, len(loudness) - second, second):
         begins = grid[0] + STEP_MS * _place(np.log(loudness[at : at + second] + SILENT), heard)
@@ -144,7 +149,7 @@ def offsets_spread(offsets: Sequence[float] | FloatArray) -> dict[str, float]:
 def frames(parts: Sequence[Seen], wall_s: float) -> dict[str, float]:
     """Return how many frames were shown, how many of the session's grid never were, and when."""
     seen = [frame for part in parts for frame in part["frames"]]
-    index, shown = np.array([f[4] for f in seen]), np.array([f[0] for f in seen])
+    index, shown = np.array([f[2] for f in seen]), np.array([f[0] for f in seen])
     steps, gaps = np.diff(index), np.diff(shown)
     grid = int(index[-1] - index[0])
     return {
@@ -152,6 +157,7 @@ def frames(parts: Sequence[Seen], wall_s: float) -> dict[str, float]:
         "missing_share": round(float((steps - 1).clip(0).sum() / grid), 5),
         "late_share": round(float((gaps > 2 * SLOT_MS).sum() / grid), 5),
         "longest_gap_ms": round(float(gaps.max()), 1),
+        **spread([f[3] for f in seen], "glass_to_glass_ms"),
     }
 
 

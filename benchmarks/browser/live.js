@@ -1,6 +1,6 @@
 /* What benchmarks/live.py measures inside the page, all on one clock: performance.now().
 
-   watch() notes every frame that is shown (when, which by its RTP timestamp, the pixels of the mouth)
+   watch() notes every frame that is shown (when, the pixels of the mouth, its number, how old it is)
    and every 5 ms how loud the sound is; taken() hands over what was noted since the last time. */
 (async () => {
   const { conversation } = await import(new URL("main.js", document.baseURI));
@@ -8,19 +8,24 @@
   const [W, H] = [48, 32];
   const paper = new OffscreenCanvas(W, H).getContext("2d", { willReadFrequently: true });
   const MARK = 16;
-  const strip = new OffscreenCanvas(16 * MARK, MARK).getContext("2d", { willReadFrequently: true });
+  const strip = new OffscreenCanvas(16 * MARK, 2 * MARK).getContext("2d", { willReadFrequently: true });
   let frames = [], sounds = [], messages = [], offsets = [];
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
   conversation.addEventListener("message", ({ detail }) => messages.push({ ...detail, at: performance.now() }));
 
-  /** The number of the frame, from the mark that live.py has drawn: 16 squares, dark or light. */
-  function marked() {
-    strip.drawImage(video, 0, 0, 16 * MARK, MARK, 0, 0, 16 * MARK, MARK);
-    const pixels = strip.getImageData(0, MARK / 2, 16 * MARK, 1).data;
-    let index = 0;
-    for (let bit = 0; bit < 16; bit++) index += (pixels[4 * (bit * MARK + MARK / 2)] > 127) << bit;
-    return index;
+  /** [number of the frame, ms since the server handed it out], from the marks that live.py has drawn:
+      two rows of 16 squares, dark or light, lowest bit first; the second is the time of day in ms. */
+  function marked(shownAt) {
+    strip.drawImage(video, 0, 0, 16 * MARK, 2 * MARK, 0, 0, 16 * MARK, 2 * MARK);
+    const [index, sent] = [0.5, 1.5].map((row) => {
+      const pixels = strip.getImageData(0, row * MARK, 16 * MARK, 1).data;
+      let value = 0;
+      for (let bit = 0; bit < 16; bit++) value += (pixels[4 * (bit + 0.5) * MARK] > 127) << bit;
+      return value;
+    });
+    const now = Math.round(performance.timeOrigin + shownAt);
+    return [index, (((now - sent) % 65536) + 65536) % 65536];
   }
 
   function watch([left, top, width, height]) {
@@ -32,7 +37,7 @@
       for (let i = 0; i < pixels.length; i += 4) {
         grey += String.fromCharCode((pixels[i] + 2 * pixels[i + 1] + pixels[i + 2]) >> 2);
       }
-      frames.push([frame.expectedDisplayTime, frame.presentedFrames, frame.rtpTimestamp, grey, marked()]);
+      frames.push([frame.expectedDisplayTime, grey, ...marked(frame.expectedDisplayTime)]);
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
@@ -48,6 +53,7 @@
     }, 5);
     setInterval(async () => {
       const playout = {};
+      if (!conversation.isLive) return;
       for (const entry of (await conversation.link.report()).values()) {
         if (entry.type === "inbound-rtp") playout[entry.kind] = entry.estimatedPlayoutTimestamp;
       }
