@@ -221,8 +221,9 @@ def test_an_interruption_stops_speech_and_says_how_far_it_came(
         await asyncio.sleep(0.3)
         assert len(bot.after.of(TTSAudioRawFrame)) == said
         bot.wire.sounds.clear()
+        assert len(bot.after.of(TTSStoppedFrame)) == 1
         await bot.say(words[-9_600:])
-        await bot.hears(TTSStoppedFrame)
+        await bot.hears(TTSStoppedFrame, 2)
         await bot.worker.queue_frame(EndFrame())
 
     bot = Bot(face)
@@ -230,7 +231,7 @@ def test_an_interruption_stops_speech_and_says_how_far_it_came(
     assert len(positions) == 1
     assert 0.56 <= positions[0] < 1.6
     assert np.array_equal(bot.wire.heard(), words[-9_600:])
-    assert len(bot.after.of(TTSStoppedFrame)) == 1
+    assert len(bot.after.of(TTSStoppedFrame)) == 2
     sounds = bot.after.of(TTSAudioRawFrame)
     before = np.concatenate([np.frombuffer(frame.audio, np.int16) for frame in sounds])
     handed = len(before) - 9_600

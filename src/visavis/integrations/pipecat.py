@@ -125,15 +125,15 @@ class VisavisVideoService(AIService):
             await self._say(speaker, frame)
         elif isinstance(frame, TTSStoppedFrame) and speaker.finish():
             self._stops.append(frame)
+        elif isinstance(frame, InterruptionFrame) and speaker.is_speaking:
+            await self._interrupt(speaker, frame, direction)
         else:
             await self._mind(speaker, frame)
             await self.push_frame(frame, direction)
 
     async def _mind(self, speaker: Speaker, frame: Frame) -> None:
         """Let the face follow ``frame``, which is passed on."""
-        if isinstance(frame, InterruptionFrame):
-            await self._interrupt(speaker)
-        elif isinstance(frame, TTSStartedFrame):
+        if isinstance(frame, TTSStartedFrame):
             await self.start_ttfb_metrics()
         elif isinstance(frame, UserStartedSpeakingFrame):
             speaker.session.user_started()
@@ -159,13 +159,15 @@ class VisavisVideoService(AIService):
         self._show(speaker)
         await speaker.say(_samples(frame), frame.sample_rate)
 
-    async def _interrupt(self, speaker: Speaker) -> None:
-        """Stop speaking, and tell how far it came."""
-        if not speaker.is_speaking:
-            return
+    async def _interrupt(
+        self, speaker: Speaker, frame: InterruptionFrame, direction: FrameDirection
+    ) -> None:
+        """Stop speaking, tell everybody downstream that it is over, and how far it came."""
         cut = speaker.interrupt()
         self._stops.clear()
         self._is_silent.set()
+        await self.push_frame(frame, direction)
+        await self.push_frame(TTSStoppedFrame())
         await self._call_event_handler("on_interrupted", cut.due_s)
 
     async def _control(self, given: dict[str, Any]) -> None:

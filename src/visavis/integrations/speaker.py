@@ -172,11 +172,14 @@ class Speaker:
         return True
 
     def interrupt(self) -> Cut:
-        """Stop speaking now; return how far the turn came."""
+        """Stop speaking now; return how far the turn came. Nothing happens once it is closed."""
+        self._cuts += 1
+        if not self.session.is_live:
+            self._turns.clear()
+            return Cut()
         stopped = self.session.interrupt()
         turn = self._turns[0] if self._turns else _Turn("")
         handed_s = stopped.position_s if turn.frames else 0.0
-        self._cuts += 1
         self._turns.clear()
         self.is_fading = turn.frames > 0
         self._wake()
