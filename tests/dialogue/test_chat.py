@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("httpx")
 from servers import Answer, Asked, serving  # noqa: E402
 
-from visavis.dialogue.base import Said, Sound
+from visavis.dialogue.base import Said, Sound, Understood
 from visavis.dialogue.chat import MOST_MESSAGES, ChatPartner, ChatSettings, wave_file
 from visavis.errors import ModelError
 from visavis.voice.endpoint import endpoint
@@ -60,15 +60,19 @@ def talked(answer: Callable[[Asked], Answer], *turns: Any, **settings: Any) -> t
 
     async def talk(url: str) -> tuple[list[list[str]], list[dict[str, str]]]:
         partner = ChatPartner(endpoint(url, KEY), ChatSettings("gpt-test", **settings))
-        answers = []
+        answers, understood = [], []
         try:
             for turn in turns:
                 if isinstance(turn, Said):
                     partner.heard(turn)
                 else:
-                    answers.append([str(piece) async for piece in partner.reply(turn)])
+                    pieces = [piece async for piece in partner.reply(turn)]
+                    answers.append([piece for piece in pieces if isinstance(piece, str)])
+                    understood += [piece.text for piece in pieces if isinstance(piece, Understood)]
         finally:
             await partner.close()
+        told = [message["content"] for message in partner.history if message["role"] == "user"]
+        assert understood == told
         return answers, partner.history
 
     with serving(answer) as server:
@@ -197,6 +201,7 @@ def test_leaving_off_hangs_up() -> None:
     async def talk(url: str) -> list[str]:
         partner = ChatPartner(endpoint(url), ChatSettings("m"))
         answer = partner.reply(Sound(TURN.samples[:0], text="Talk!"))
+        assert await anext(answer) == Understood("Talk!")
         pieces = [str(await anext(answer)), str(await anext(answer))]
         await answer.aclose()
         await asyncio.sleep(0.1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+
 from product import ROOT
 
 

@@ -63,6 +63,17 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Understood:
+    """The words that the user said, as the partner understood them."""
+
+    text: str
+
+
+Piece = str | Sound | Understood
+"""What an answer is made of: text to be spoken, sound, or what was understood before it."""
+
+
+@dataclass(frozen=True)
 class Said:
     """How much of reply ``speech_id`` was heard: its first ``position_s`` seconds, about ``text``.
 
@@ -80,9 +91,9 @@ class Happened:
     """Something that happened in a conversation, to be shown or logged.
 
     ``kind``: "user_started", "user_ended", "user_said" (``text``, if the partner understood words),
-    "reply_started", "reply_text" (``text``, a piece of what will be spoken), "reply_ended" (its
-    sound is complete in the session), "interrupted" (``text`` was heard, ``position_s``), "failed"
-    (``text`` why; nothing, or no more, is spoken).
+    "reply_started" (its first piece has come), "reply_text" (``text``, a sentence that will be
+    spoken), "reply_ended" (its sound is complete in the session), "interrupted" (``text`` was
+    heard, ``position_s``), "failed" (``text`` why; nothing, or no more, is spoken).
     """
 
     kind: str
@@ -94,8 +105,8 @@ class Happened:
 class Partner(Protocol):
     """Thinks of answers. Belongs to one conversation."""
 
-    def reply(self, turn: Sound) -> AsyncGenerator[str | Sound, None]:
-        """Yield the answer to what the user said, ``turn``: text to be spoken, or sound.
+    def reply(self, turn: Sound) -> AsyncGenerator[Piece, None]:
+        """Yield the answer to what the user said, ``turn``; nothing if there is none.
 
         Text comes in pieces of any size that are joined as they are. It is closed (``aclose``) when
         the user interrupts.

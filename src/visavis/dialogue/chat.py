@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visavis.dialogue.base import Said, Sound
+from visavis.dialogue.base import Piece, Said, Sound, Understood
 from visavis.errors import ModelError
 from visavis.types import FloatArray
 from visavis.voice.endpoint import Endpoint, http, patience
@@ -68,7 +68,7 @@ class ChatPartner:
         self._errors: type[Exception] = http().HTTPError
         self.history: list[dict[str, str]] = []
 
-    async def reply(self, turn: Sound) -> AsyncGenerator[str | Sound, None]:
+    async def reply(self, turn: Sound) -> AsyncGenerator[Piece, None]:
         """Yield the answer to ``turn`` as the model writes it; nothing if no word was said.
 
         Raises:
@@ -77,6 +77,7 @@ class ChatPartner:
         text = turn.text or await self._words(turn)
         if not text:
             return
+        yield Understood(text)
         self.history.append({"role": "user", "content": text})
         async with aclosing(self._answer()) as answer:
             async for piece in answer:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from visavis.audio.vad import VoiceActivity
-from visavis.dialogue.base import Happened, Mouth, Partner, Said, Sound
+from visavis.dialogue.base import Happened, Mouth, Partner, Piece, Said, Sound, Understood
 from visavis.dialogue.listener import Listener
 from visavis.dialogue.replies import Reply, settled
 from visavis.dialogue.turns import Turned, TurnRules
@@ -111,7 +111,7 @@ class Conversation:
         """
         self._check()
         self.interrupt()
-        self._spawn(self._answer(Sound(np.zeros(0, np.float32), text=text)))
+        self._answer(Sound(np.zeros(0, np.float32), text=text))
 
     async def _listen(self) -> None:
         """Judge what is heard until the end."""
@@ -134,7 +134,11 @@ class Conversation:
             return
         self._mouth.user_ended()
         self._tell(Happened("user_ended"))
-        self._spawn(self._answer(Sound(sound)))
+        self._answer(Sound(sound))
+
+    def _answer(self, turn: Sound) -> None:
+        """Let the partner answer ``turn``."""
+        self._spawn(self._speak(self._new_reply(), self._partner.reply(turn)))
 
     # ---- what the person does
 
@@ -200,33 +204,38 @@ class Conversation:
             _LOG.warning("a reply failed: %s", why, exc_info=None if is_ours else error)
             self._tell(Happened("failed", text=why))
 
-    async def _answer(self, turn: Sound) -> None:
-        """Let the partner answer ``turn``."""
-        reply = self._new_reply()
-        self._tell(Happened("reply_started", reply.speech_id))
-        await self._speak(reply, self._partner.reply(turn))
-
-    async def _speak(self, reply: Reply, pieces: AsyncGenerator[str | Sound, None]) -> None:
+    async def _speak(self, reply: Reply, pieces: AsyncGenerator[Piece, None]) -> None:
         """Speak ``pieces`` as ``reply`` when it is its turn."""
         async with self._turn, aclosing(pieces):
             self._forget_whole()
             self._replies.append(reply)
             try:
-                text = Sentences()
-                async for piece in pieces:
-                    if isinstance(piece, Sound):
-                        await self._utter(reply, piece)
-                        continue
-                    for sentence in text.push(piece):
-                        await self._pronounce(reply, sentence)
-                for sentence in text.finish():
-                    await self._pronounce(reply, sentence)
+                await self._speak_all(reply, pieces)
             finally:
                 reply.is_ended = True
                 if reply in self._replies and reply.pushed_s:  # an interruption ended it already
                     with suppress(SessionClosed):
                         self._mouth.end_audio()
-        self._tell(Happened("reply_ended", reply.speech_id))
+        if reply.spans or reply.pushed_s:
+            self._tell(Happened("reply_ended", reply.speech_id))
+
+    async def _speak_all(self, reply: Reply, pieces: AsyncGenerator[Piece, None]) -> None:
+        """Speak ``pieces`` as they come, texts a sentence at a time."""
+        text, is_first = Sentences(), True
+        async for piece in pieces:
+            if isinstance(piece, Understood):
+                self._tell(Happened("user_said", text=piece.text))
+                continue
+            if is_first:
+                self._tell(Happened("reply_started", reply.speech_id))
+                is_first = False
+            if isinstance(piece, Sound):
+                await self._utter(reply, piece)
+                continue
+            for sentence in text.push(piece):
+                await self._pronounce(reply, sentence)
+        for sentence in text.finish():
+            await self._pronounce(reply, sentence)
 
     async def _pronounce(self, reply: Reply, sentence: str) -> None:
         """Speak one sentence by the voice."""
@@ -263,7 +272,7 @@ class Conversation:
             raise SessionClosed("This conversation is over.")
 
 
-async def _whole(text: str) -> AsyncGenerator[str | Sound, None]:
+async def _whole(text: str) -> AsyncGenerator[Piece, None]:
     """Yield ``text`` in sentences."""
     for sentence in sentences(text):
         yield sentence + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from visavis.dialogue.base import Said, Sound
+from visavis.dialogue.base import Piece, Said, Sound
 from visavis.errors import InputError
 
 SCRIPT = (
@@ -19,7 +19,7 @@ SCRIPT = (
 class SilentPartner:
     """Has no answers: the person says what ``say`` is given."""
 
-    async def reply(self, turn: Sound) -> AsyncGenerator[str | Sound, None]:
+    async def reply(self, turn: Sound) -> AsyncGenerator[Piece, None]:
         """Yield nothing."""
         if turn.rate < 0:  # never: what makes this a generator
             yield turn
@@ -34,7 +34,7 @@ class SilentPartner:
 class EchoPartner(SilentPartner):
     """Says back what the user said, in the user's own voice."""
 
-    async def reply(self, turn: Sound) -> AsyncGenerator[str | Sound, None]:
+    async def reply(self, turn: Sound) -> AsyncGenerator[Piece, None]:
         """Yield ``turn``."""
         yield turn if len(turn.samples) else turn.text
 
@@ -53,7 +53,7 @@ class ScriptedPartner(SilentPartner):
             raise InputError("The script is empty. Give it one answer a line.")
         self._next = 0
 
-    async def reply(self, turn: Sound) -> AsyncGenerator[str | Sound, None]:
+    async def reply(self, turn: Sound) -> AsyncGenerator[Piece, None]:
         """Yield the next line."""
         line = self._lines[self._next % len(self._lines)]
         self._next += 1

@@ -108,5 +108,5 @@ def _hibari() -> Any:
             'The local voice is not installed: pip install "visavis[voice]"'
         ) from error
     voice = Hibari()
-    voice.phonemize("Ready.")  # loads its dictionary now
+    voice("Ready.")  # loads its dictionary and warms its network now
     return voice
