@@ -145,7 +145,7 @@ def test_a_photo_without_a_face_is_refused_in_words(
         assert page.locator("#avatars label").count() == 1
 
 
-def test_a_portrait_is_taken_in_and_chosen(browser: Any, server: str, tmp_path: Any) -> None:
+def test_a_portrait_is_taken_in_chosen_and_taken_away(browser: Any, server: str) -> None:
     from visavis.api import DEMO_PORTRAIT
 
     with visiting(browser, server) as page:
@@ -165,6 +165,12 @@ def test_a_portrait_is_taken_in_and_chosen(browser: Any, server: str, tmp_path: 
         page.wait_for_function("() => !document.getElementById('consent').open")
         chosen = page.input_value("#avatars input:checked")
         page.wait_for_function(f"() => document.getElementById('poster').src.includes('{chosen}')")
+        page.click("#remove")
+        page.wait_for_function(
+            f"() => document.querySelectorAll('#avatars label').length === {before}"
+        )
+        page.wait_for_function(f"() => !document.getElementById('poster').src.includes('{chosen}')")
+        assert not page.is_visible("#remove")
         assert page.problems == []
 
 

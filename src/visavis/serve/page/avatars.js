@@ -1,4 +1,4 @@
-/* The strip of portraits: choose one, or bring a new one, with consent. Events: "chosen" (detail
+/* The strip of portraits: choose one, bring a new one, with consent, or take it away again. Events: "chosen" (detail
    {id, name, picture}), "problem" (detail sentence). */
 
 export class Avatars extends EventTarget {
@@ -19,6 +19,8 @@ export class Avatars extends EventTarget {
     this.strip.addEventListener("change", (event) => this.#choose(event.target));
     this.input.addEventListener("change", () => this.offer(this.input.files[0]));
     this.go.addEventListener("click", () => this.#upload());
+    this.remover = root.getElementById("remove");
+    this.remover.addEventListener("click", () => this.#remove());
     root.getElementById("consent-cancel").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("close", () => this.#forget());
   }
@@ -74,9 +76,24 @@ export class Avatars extends EventTarget {
     return undefined;
   }
 
+  /** Take the chosen portrait, one of the person's own, off the server. */
+  async #remove() {
+    const { id } = this.chosen;
+    try {
+      await this.api.request("DELETE", `avatars/${id}`);
+      this.strip.querySelector(`input[value="${id}"]`).parentElement.remove();
+      const first = this.strip.querySelector("input");
+      first.checked = true;
+      this.#choose(first);
+    } catch (error) {
+      this.#tell("problem", error.message);
+    }
+  }
+
   async #add(avatar) {
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "avatar", value: avatar.id });
+    input.toggleAttribute("data-own", avatar.is_uploaded);
     const picture = Object.assign(document.createElement("img"), { alt: "", width: 64, height: 64, draggable: false });
     const name = Object.assign(document.createElement("span"), { textContent: avatar.name });
     picture.src = await this.api.picture(avatar.id);
@@ -88,6 +105,7 @@ export class Avatars extends EventTarget {
   #choose(input) {
     if (this.chosen?.id === input.value) return;
     const label = input.parentElement;
+    this.remover.hidden = !input.hasAttribute("data-own");
     label.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.chosen = { id: input.value, name: label.querySelector("span").textContent, picture: label.querySelector("img").src };
     this.#tell("chosen", this.chosen);
