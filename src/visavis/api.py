@@ -6,6 +6,7 @@ writes each frame as it comes: offline is live played fast, in bounded memory.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from visavis.motion.models import motion_by
 from visavis.playing import Play, Scene, open_scene
 from visavis.provenance.badge import Badge, make_badge
 from visavis.provenance.policy import Policy, read_policy
-from visavis.provenance.sign import Facts, open_seal
+from visavis.provenance.sign import Facts, open_seal, tags
 from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
@@ -324,6 +325,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
                 out, prepared.size, fps, sound or heard, trim, has_alpha=has_alpha, seal=seal
             )
         )
+        if policy.signing != "off":
+            writer.tag(tags(policy, secrets.token_hex(8)))
         drawn = make_badge(prepared.size, policy) if badge else None
         played = _written(scene, writer, watch, progress, curves is not None, drawn)
         if curves is not None and played:

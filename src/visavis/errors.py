@@ -2,6 +2,7 @@
 
 VisavisError
 ├── InputError              something the user gave cannot be used
+│   ├── ConsentRefused      nobody has agreed to what a portrait is to be used for
 │   ├── NoFaceFound         the portrait shows no usable face
 │   └── UnreadableMedia     a file is missing, broken, empty or of an unknown kind
 ├── OutputError             the result cannot be written where it was asked for

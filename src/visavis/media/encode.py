@@ -7,7 +7,7 @@ Colours are converted to BT.709 limited range and tagged so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -56,16 +56,13 @@ _EXACT = 0x20 | 0x4_0000 | 0x4000  # SWS_AREA, ACCURATE_RND, FULL_CHR_H_INP: nam
 _THREADS = 2
 _SAME_BYTES = {"fflags": "+bitexact"}  # equal pictures and sound, equal file
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_MOV = {"movflags": "+faststart+use_metadata_tags"}  # entries of any name
 _X264 = {"preset": "veryfast", "crf": "16", "x264-params": "pbratio=1.0"}
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "24", "b": "0"}
 
 RECIPES: dict[str, Recipe] = {
-    ".mp4": Recipe(
-        "mp4", {"movflags": "+faststart"}, "libx264", _X264, "aac", _AAC_RATES, "fltp", 1024
-    ),
-    ".mov": Recipe(
-        "mov", {"movflags": "+faststart"}, "libx264", _X264, "aac", _AAC_RATES, "fltp", 1024
-    ),
+    ".mp4": Recipe("mp4", _MOV, "libx264", _X264, "aac", _AAC_RATES, "fltp", 1024),
+    ".mov": Recipe("mov", _MOV, "libx264", _X264, "aac", _AAC_RATES, "fltp", 1024),
     ".mkv": Recipe("matroska", {}, "libx264", _X264, "aac", _AAC_RATES, "fltp", 1024),
     ".webm": Recipe("webm", {}, "libvpx-vp9", _VP9, "libopus", (48_000,), "flt", 960),
 }
@@ -105,6 +102,10 @@ class VideoEncoder:
         self._sound: AudioStream | None = None
         self._blocks: Iterator[FloatArray] = iter(())
         self._samples = 0
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Put ``tags`` into the file's own metadata; before any picture."""
+        self._container.metadata.update(tags)
 
     def add_sound(self, sounds: Iterator[Sound], first: Sound) -> None:
         """Give the video the sound ``sounds``, which begins with ``first``; before any picture."""

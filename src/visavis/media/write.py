@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -80,6 +80,11 @@ class FrameWriter:
         self._is_even = is_even
         self.size = (given[0] + given[0] % 2, given[1] + given[1] % 2) if is_even else given
         self.frames = 0
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Put ``tags`` into a video's own metadata; before any picture. Other kinds have none."""
+        if isinstance(self._sink, VideoEncoder):
+            self._sink.tag(tags)
 
     def write(self, image: ImageArray) -> None:
         """Append ``image`` (h, w, 3 or 4) RGB or RGBA uint8, shown at ``frames / fps`` seconds.
