@@ -100,8 +100,8 @@ def test_listeners_are_told_first_what_they_talk_to_and_last_that_it_is_over(
     async def play() -> None:
         async with live_session(parts) as live:
             feed = live.listen()
-            live.speak(tone(0.6), 24_000, "hello")
-            live.end_speech()
+            live.person.speak(tone(0.6), 24_000, "hello")
+            live.person.end_speech()
             await until(lambda: any(m["type"] == "agent.speak_ended" for m in feed._items))
         told = [message async for message in feed]
         assert told[0] == {"type": "session.disclosure", "text": "made by AI", "badge": "AI"}
@@ -121,13 +121,13 @@ def test_numbers_come_once_a_second_and_are_counted(parts: tuple[Any, Any, Crew]
         counted = Counted()
         async with live_session(parts, counted=counted) as live:
             feed = live.listen()
-            live.speak(tone(0.6), 24_000, "a")
+            live.person.speak(tone(0.6), 24_000, "a")
             await until(lambda: sum(m["type"] == "metrics.frame" for m in feed._items) >= 2)
             told = [m for m in feed._items if m["type"] == "metrics.frame"]
             assert told[-1]["index"] - told[-2]["index"] == 25
             assert 0 < told[-1]["fps"] <= 25
             assert "queue_s" in told[-1]
-            live.interrupt()
+            live.person.interrupt()
             await until(lambda: counted.silences)
             assert counted.silences[0] < 0.3
         assert counted.frames > 25
@@ -155,9 +155,10 @@ def test_sessions_end_by_themselves(
                 live.subscribe()
             await asyncio.wait_for(live.over(), 5)
             assert live.ended_as == why
-            assert ends == [why]
+            live.when_over(ends.append)
+            assert ends == [why, why], "who asks too late is told at once"
             with pytest.raises(SessionClosed):
-                live.keep_alive()
+                live.person.keep_alive()
 
     asyncio.run(play())
 
@@ -168,23 +169,23 @@ def test_files_and_texts_are_spoken_in_turn_and_interrupted_together(
     async def play() -> None:
         async with live_session(parts) as live:
             feed = live.listen()
-            live.say("one", iter([(tone(0.3), 24_000), (tone(0.3), 24_000)]))
-            live.say("two", iter([(tone(20), 24_000)]))
-            live.say("three", iter([(tone(0.3), 24_000)]))
+            live.person.say("one", iter([(tone(0.3), 24_000), (tone(0.3), 24_000)]))
+            live.person.say("two", iter([(tone(20), 24_000)]))
+            live.person.say("three", iter([(tone(0.3), 24_000)]))
             with pytest.raises(SessionError, match="being spoken"):
-                live.speak(tone(0.1), 24_000, "four")
+                live.person.speak(tone(0.1), 24_000, "four")
             started = "agent.speak_started"
             await until(lambda: sum(m["type"] == started for m in feed._items) == 2)
             order = [m["event_id"] for m in feed._items if m["type"] == started]
             assert order == ["one", "two"]
-            stopped = live.interrupt()
+            stopped = live.person.interrupt()
             assert stopped.speech_id == "two"
             assert stopped.dropped_s > 15
             await asyncio.sleep(0.05)
-            live.speak(tone(0.2), 24_000, "four")
+            live.person.speak(tone(0.2), 24_000, "four")
             with pytest.raises(SessionError, match=r"speak_end"):
-                live.say("five", iter([]))
-            live.end_speech()
+                live.person.say("five", iter([]))
+            live.person.end_speech()
             assert live.numbers()["queue_s"] < 1
 
     asyncio.run(play())
@@ -200,9 +201,9 @@ def test_an_utterance_that_fails_is_told_and_the_next_one_spoken(
     async def play() -> None:
         async with live_session(parts) as live:
             feed = live.listen()
-            live.say("one", broken(InputError("damaged")))
-            live.say("two", broken(RuntimeError("a bug")))
-            live.say("three", iter([(tone(0.3), 24_000)]))
+            live.person.say("one", broken(InputError("damaged")))
+            live.person.say("two", broken(RuntimeError("a bug")))
+            live.person.say("three", iter([(tone(0.3), 24_000)]))
             await until(lambda: any(m.get("event_id") == "three" for m in feed._items))
             told = [m for m in feed._items if m["type"] == "error"]
             assert [(m["event_id"], m["message"]) for m in told] == [("one", "damaged")]
@@ -278,16 +279,14 @@ def test_what_the_user_says_reaches_the_session_and_states_can_be_set(
     async def play() -> None:
         async with live_session(parts) as live:
             live.subscribe()
-            live.hear(tone(0.1, 16_000), 16_000)
+            live.person.hear(tone(0.1, 16_000), 16_000)
             with pytest.raises(SessionError, match="Nobody answers"):
-                live.ask("hello?")
-            live.set_state(Phase.LISTENING)
+                live.person.ask("hello?")
+            live.person.set_state(Phase.LISTENING)
             await until(lambda: live.phase == "listening")
-            live.set_state(None)
-            live.user_started()
-            live.user_ended()
-            live.set_control({"emotion": "happy", "gaze": "viewer"})
+            live.person.set_state(None)
+            live.person.set_control({"emotion": "happy", "gaze": "viewer"})
             with pytest.raises(InputError):
-                live.set_control({"emotion": "hungry"})
+                live.person.set_control({"emotion": "hungry"})
 
     asyncio.run(play())

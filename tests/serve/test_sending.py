@@ -27,7 +27,7 @@ def test_plain_video_and_pictures_play_until_the_client_goes(tmp_path: Path) -> 
                 async with server.client.stream("GET", address) as answer:
                     assert answer.status_code == 200
                     assert answer.headers["content-type"].startswith(kind)
-                    live.speak(tone(0.4), 24_000, name)
+                    live.person.speak(tone(0.4), 24_000, name)
                     async for data in answer.aiter_bytes():
                         got += data
                         if len(got) > 60_000:

@@ -6,7 +6,6 @@ from typing import Any
 
 from visavis.errors import InputError, MissingExtra, QueueFull, SessionClosed, VisavisError
 from visavis.serve.keys import new_id
-from visavis.serve.live import LiveSession
 from visavis.serve.messages import (
     BadMessage,
     Message,
@@ -22,6 +21,7 @@ from visavis.serve.messages import (
     read,
     sound_of,
 )
+from visavis.serve.person import Person
 from visavis.serve.voices import Voices
 from visavis.types import Phase
 
@@ -34,8 +34,8 @@ _KINDS = (
 )
 
 
-def say(live: LiveSession, voices: Voices, text: str, event_id: str | None) -> str:
-    """Speak ``text`` in ``live``; return the identifier that its events carry.
+def say(person: Person, voices: Voices, text: str, event_id: str | None) -> str:
+    """Have ``person`` speak ``text``; return the identifier that its events carry.
 
     Where a partner talks it is the partner who says it, under a name of its own.
 
@@ -44,17 +44,17 @@ def say(live: LiveSession, voices: Voices, text: str, event_id: str | None) -> s
     """
     name = event_id or new_id()
     pieces = voices.pieces(text)
-    if not live.say_by_partner(text):
-        live.say(name, pieces)
+    if not person.say_by_partner(text):
+        person.say(name, pieces)
     return name
 
 
 class Control:
     """One client's hold on one session."""
 
-    def __init__(self, live: LiveSession, voices: Voices, user_rate: int = 16_000) -> None:
-        """Control ``live``; binary messages are the user's sound at ``user_rate``."""
-        self._live = live
+    def __init__(self, person: Person, voices: Voices, user_rate: int = 16_000) -> None:
+        """Control ``person``; binary messages are the user's sound at ``user_rate``."""
+        self._person = person
         self._voices = voices
         self._user_rate = user_rate
 
@@ -66,7 +66,7 @@ class Control:
         event_id: str | None = None
         try:
             if isinstance(data, bytes):
-                self._live.hear(pcm16(data), self._user_rate)
+                self._person.hear(pcm16(data), self._user_rate)
                 return None
             message = read(data)
             event_id = message.event_id
@@ -77,32 +77,32 @@ class Control:
 
     def _do(self, message: Message) -> dict[str, Any] | None:
         """Do what ``message`` asks."""
-        live = self._live
+        person = self._person
         if isinstance(message, Speak):
-            live.speak(sound_of(message), message.sample_rate, message.event_id or new_id())
+            person.speak(sound_of(message), message.sample_rate, message.event_id or new_id())
         elif isinstance(message, UserAudio):
-            live.hear(sound_of(message), message.sample_rate)
+            person.hear(sound_of(message), message.sample_rate)
         elif isinstance(message, Say):
-            say(live, self._voices, message.text, message.event_id)
+            say(self._person, self._voices, message.text, message.event_id)
         elif isinstance(message, UserText):
-            live.ask(message.text)
+            person.ask(message.text)
         elif isinstance(message, SetState):
-            live.set_state(None if message.state == "auto" else Phase(message.state))
+            person.set_state(None if message.state == "auto" else Phase(message.state))
         elif isinstance(message, SetControl):
-            live.set_control(message.fields())
+            person.set_control(message.fields())
         else:
             self._plain(message)
         return None
 
     def _plain(self, message: Plain) -> None:
         """Do what a verb without an object asks."""
-        live = self._live
+        person = self._person
         verbs = {
-            "agent.speak_end": live.end_speech,
-            "agent.interrupt": live.interrupt,
-            "agent.resume": live.resume,
-            "agent.start_listening": lambda: live.set_state(Phase.LISTENING),
-            "agent.stop_listening": lambda: live.set_state(None),
-            "session.keep_alive": live.keep_alive,
+            "agent.speak_end": person.end_speech,
+            "agent.interrupt": person.interrupt,
+            "agent.resume": person.resume,
+            "agent.start_listening": lambda: person.set_state(Phase.LISTENING),
+            "agent.stop_listening": lambda: person.set_state(None),
+            "session.keep_alive": person.keep_alive,
         }
         verbs[message.type]()

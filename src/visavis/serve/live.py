@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from visavis.dialogue.base import Dialogue
-from visavis.errors import InputError, SessionClosed, SessionError
-from visavis.motion.keyframes import FIELDS
 from visavis.provenance.badge import Badge
 from visavis.serve.feeds import Fan, Feed
-from visavis.serve.messages import problem, told
-from visavis.serve.spoken import Pieces, Speaker
-from visavis.stream.moments import Interrupted, Moment
+from visavis.serve.messages import told
+from visavis.serve.person import Person
+from visavis.stream.moments import Moment
 from visavis.stream.session import Session
-from visavis.timing import Stopwatch
-from visavis.types import MOTION_FPS, FloatArray, Phase
+from visavis.types import MOTION_FPS, Phase
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,18 +73,14 @@ class LiveSession:
         self._observer = observer
         self._moments: Fan[Moment] = Fan()
         self._messages: Fan[dict[str, Any]] = Fan()
-        self._speaker = Speaker(session, lambda: session.queue_s, self._could_not_say)
+        self.person = Person(session, self.tell)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
-        self._dialogue: Dialogue | None = None
-        self._is_answered = False
         self._over = asyncio.Event()
         self._on_over: list[Callable[[str], None]] = []
-        self._speech_id: str | None = None
         self._phase = Phase.IDLE
         self._index = self._active = self._watched = 0
         self._counted = (0, 0)
-        self._silence: Stopwatch | None = None
         self.ended_as = ""
 
     async def start(self) -> None:
@@ -98,12 +91,14 @@ class LiveSession:
 
     async def join(self, dialogue: Dialogue, kind: str) -> None:
         """Let ``dialogue`` hear the user and speak; the ``kind`` "none" only hears."""
-        self._dialogue = await self._stack.enter_async_context(dialogue)
-        self._is_answered = kind != "none"
+        self.person.join(await self._stack.enter_async_context(dialogue), kind)
 
     def when_over(self, call: Callable[[str], None]) -> None:
-        """Call ``call(why)`` once the session is over."""
-        self._on_over.append(call)
+        """Call ``call(why)`` once the session is over: at once if it is."""
+        if self._over.is_set():
+            call(self.ended_as)
+        else:
+            self._on_over.append(call)
 
     def subscribe(self, capacity: int = CAPACITY) -> Feed[Moment]:
         """Return a reader of the moments from now on; close it when done."""
@@ -149,123 +144,6 @@ class LiveSession:
         """Return how long the session has been shown."""
         return self._index / MOTION_FPS
 
-    # What is asked of the person.
-
-    def speak(self, samples: FloatArray, rate: int, speech_id: str | None = None) -> None:
-        """Take the next piece of an utterance; the first piece's ``speech_id`` names all of it.
-
-        Raises:
-            SessionError: a file or a text is being spoken, the queue is full, or it is over.
-        """
-        self._touch()
-        if self._speaker.is_busy:
-            raise SessionError("A file or a text is being spoken; interrupt it or wait.")
-        self._speech_id = self._speech_id or speech_id
-        self._session.push_audio(samples, rate, speech_id=self._speech_id)
-
-    def end_speech(self) -> None:
-        """The utterance of ``speak`` is complete."""
-        self._touch()
-        self._speech_id = None
-        self._session.end_audio()
-
-    def say(self, event_id: str, pieces: Pieces) -> None:
-        """Speak what an iterator gives, after what is being said.
-
-        Raises:
-            SessionError: an utterance of ``speak`` has not ended, or too many wait.
-        """
-        self._touch()
-        if self._speech_id is not None:
-            raise SessionError("An utterance has not ended; send agent.speak_end first.")
-        self._speaker.say(event_id, pieces)
-
-    def interrupt(self) -> Interrupted:
-        """Stop speaking at once; say how far it came."""
-        self._touch()
-        self._speaker.clear()
-        self._speech_id = None
-        self._silence = Stopwatch()
-        waiting_s = self._session.queue_s
-        said = None if self._dialogue is None else self._dialogue.interrupt()
-        if said is None:
-            return self._session.interrupt()
-        return Interrupted(said.speech_id, said.position_s, waiting_s)
-
-    def give_way(self) -> None:
-        """Stop what was sent to be spoken, for the user speaks to the partner."""
-        if self._is_answered and self._speaker.is_busy:
-            self._speaker.clear()
-            self._session.interrupt()
-
-    def ask(self, text: str) -> None:
-        """Take ``text`` as what the user says to the partner.
-
-        Raises:
-            SessionError: nobody answers here.
-        """
-        self._touch()
-        if self._dialogue is None or not self._is_answered:
-            raise SessionError("Nobody answers in this session; open one with an agent.")
-        self._dialogue.ask(text)
-
-    def say_by_partner(self, text: str) -> bool:
-        """Let the partner say ``text``; False if there is none that talks."""
-        self._touch()
-        if self._dialogue is None or not self._is_answered:
-            return False
-        self._speaker.call(self._dialogue.say(text))
-        return True
-
-    def resume(self) -> float:
-        """Say what the last interruption dropped; return the seconds queued again."""
-        self._touch()
-        return self._session.resume()
-
-    def set_state(self, phase: Phase | None) -> None:
-        """Set what the person does; None: as the sound has it."""
-        self._touch()
-        self._session.set_state(phase)
-
-    def set_control(self, controls: Mapping[str, Any]) -> None:
-        """Change ``controls``, words or values of motion/keyframes.py by name.
-
-        Raises:
-            InputError: a control or its value is not known.
-        """
-        self._touch()
-        unknown = sorted(set(controls) - set(FIELDS))
-        if unknown:
-            raise InputError(
-                f"No control is called {unknown[0][:40]!r}. Known: {', '.join(FIELDS)}."
-            )
-        try:
-            self._session.set_control(**controls)
-        except OverflowError as error:
-            raise InputError("A number is too large for a control.") from error
-
-    def hear(self, samples: FloatArray, rate: int) -> None:
-        """Take what the user says, (n,) float32; it keeps no session open by itself."""
-        self._check()
-        if self._dialogue is not None:
-            self._dialogue.hear(samples, rate)
-        else:
-            self._session.push_user_audio(samples, rate)
-
-    def user_started(self) -> None:
-        """The user began to speak."""
-        self._touch()
-        self._session.user_started()
-
-    def user_ended(self) -> None:
-        """The user has finished."""
-        self._touch()
-        self._session.user_ended()
-
-    def keep_alive(self) -> None:
-        """Count as activity."""
-        self._touch()
-
     def numbers(self) -> dict[str, float]:
         """Return the machinery's own numbers, by name."""
         told = {**self._session.stats().summary(), "queue_s": self._session.queue_s}
@@ -297,18 +175,19 @@ class LiveSession:
                     break
         finally:
             self.tell({"type": "session.state_updated", "state": "closing"})
-            self._speaker.clear()
+            self.person.end()
             await self._stack.aclose()
             events.cancel()
 
     def _show(self, moment: Moment) -> None:
         """Hand ``moment`` to the readers."""
         self._index, self._phase = moment.index, moment.phase
-        if moment.phase is Phase.SPEAKING:
-            self._active = moment.index
-        elif self._silence is not None:
-            self._observer.silenced(self._silence.elapsed_s())
-            self._silence = None
+        person = self.person
+        if moment.phase is Phase.SPEAKING or person.was_asked:
+            self._active, person.was_asked = moment.index, False
+        if moment.speech_id is None and person.silence is not None:
+            self._observer.silenced(person.silence.elapsed_s())
+            person.silence = None
         if self._moments or self._messages:
             self._watched = moment.index
         if not self._moments:
@@ -361,22 +240,9 @@ class LiveSession:
         self.ended_as = self.ended_as or "ended"
         self.tell({"type": "session.state_updated", "state": "closed", "reason": self.ended_as})
         self._over.set()
+        self.person.end()
         self._moments.close()
         self._messages.close()
         for call in self._on_over:
             call(self.ended_as)
         self._on_over.clear()
-
-    def _check(self) -> None:
-        """Refuse what comes after the end."""
-        if self._over.is_set():
-            raise SessionClosed("The session is over; open another one.")
-
-    def _touch(self) -> None:
-        """Note that somebody asked something."""
-        self._check()
-        self._active = self._index
-
-    def _could_not_say(self, event_id: str, why: str) -> None:
-        """Tell that an utterance could not be spoken."""
-        self.tell(problem("not_spoken", why, event_id))

@@ -81,7 +81,7 @@ class Partners:
 def _pass_on(live: LiveSession, event: Happened) -> None:
     """Tell the listeners of ``live`` what happened in its conversation."""
     if event.kind == "user_started":
-        live.give_way()
+        live.person.give_way()
     if event.kind == "failed":
         live.tell(problem("agent_failed", event.text, event.speech_id))
     if event.kind in _TOLD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aioice.ice
@@ -210,7 +211,7 @@ class Peer:
             except MediaStreamError:
                 return
             if isinstance(frame, AudioFrame):
-                self.live.hear(heard(frame), frame.sample_rate)
+                self.live.person.hear(heard(frame), frame.sample_rate)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` until it ends or the connection does."""
@@ -250,14 +251,13 @@ class Peers:
         mine = [peer for peer in self._peers.values() if peer.live is live]
         if len(mine) >= MOST_VIEWERS:
             raise Refused("too_many", f"{MOST_VIEWERS} viewers are connected already.", 5)
-        peer = Peer(live, Control(live, self._voices), self._servers)
+        peer = Peer(live, Control(live.person, self._voices), self._servers)
         self._peers[peer.pc_id] = peer
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(peer.close)
+            undo.callback(self._peers.pop, peer.pc_id)
             answer = await peer.answer(sdp)
-        except BaseException:
-            del self._peers[peer.pc_id]
-            await peer.close()
-            raise
+            undo.pop_all()
         task = asyncio.create_task(self._keep(peer), name=f"peer of {live.session_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -86,7 +86,7 @@ async def close_session(live: Entered) -> None:
 @router.post("/{session_id}/say", status_code=202, responses=declared(404, 409, 501))
 async def say(server: ServerNow, live: Entered, request: SayRequest) -> AcceptedModel:
     """Speak a text with the server's voice."""
-    event_id = say_text(live, server.stage.voices, request.text, request.event_id)
+    event_id = say_text(live.person, server.stage.voices, request.text, request.event_id)
     return AcceptedModel(event_id=event_id)
 
 
@@ -97,14 +97,14 @@ async def speak_file(
 ) -> AcceptedModel:
     """Speak an uploaded recording."""
     event_id = new_id()
-    live.say(event_id, await sound_pieces(await sound.read()))
+    live.person.say(event_id, await sound_pieces(await sound.read()))
     return AcceptedModel(event_id=event_id)
 
 
 @router.post("/{session_id}/interrupt", responses=declared(404, 409))
 async def interrupt(live: Entered) -> InterruptedModel:
     """Stop speaking at once; the answer says how far it came."""
-    stopped = live.interrupt()
+    stopped = live.person.interrupt()
     return InterruptedModel(
         event_id=stopped.speech_id, position_s=stopped.position_s, dropped_s=stopped.dropped_s
     )

@@ -51,7 +51,7 @@ async def talk(
         await socket.close(_TRY_LATER, "Enough clients are connected already.")
         return
     await socket.accept()
-    talker = _Talker(socket, live, Control(live, server.stage.voices, user_rate))
+    talker = _Talker(socket, live, Control(live.person, server.stage.voices, user_rate))
     await talker.run(media)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 
 from visavis.serve.admission import Admission, Limits, Refused
@@ -105,11 +106,10 @@ class Sessions:
         agent = self.partners.check(wish.agent)
         session_id = new_id()
         self._admit(session_id, caller)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.admission.release, session_id)
             live = await self._started(session_id, avatar, wish, agent)
-        except BaseException:
-            self.admission.release(session_id)
-            raise
+            undo.pop_all()
         self._owners[session_id] = caller
         live.when_over(lambda why: self._closed(session_id, why))
         for call in self.when_opened:
@@ -144,14 +144,12 @@ class Sessions:
             self._stage.badge(),
         )
         live = LiveSession(session_id, session, terms, self.gauges)
-        self._live[session_id] = live
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(live.close, "failed")
             await live.start()
             await self.partners.join(agent, live, session)
-        except BaseException:
-            del self._live[session_id]
-            await live.close("failed")
-            raise
+            undo.pop_all()
+        self._live[session_id] = live
         return live
 
     def _closed(self, session_id: str, why: str) -> None:
