@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import wave
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image  # noqa: E402
 
 from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH  # noqa: E402
 from visavis.provenance.audit import check_log  # noqa: E402
+from visavis.provenance.consent import Consent, sealing_key, write_consent  # noqa: E402
 from visavis.serve.voices import Voices  # noqa: E402
 
 NOBODY = "0" * 32
@@ -106,7 +109,7 @@ def test_consent_is_asked_for_and_kept_sealed(tmp_path: Path) -> None:
             assert "consent" in refused.json()["message"]
             form = {"consent_who": "Ann", "consent_statement": "I agree."}
             face = (await server.client.post("/api/avatars", files=send, data=form)).json()
-            record = json.loads((tmp_path / f"{face['id']}.json").read_text())
+            record = json.loads((tmp_path / face["id"] / "consent.json").read_text())
             assert record["statement"] == "I agree."
             assert len(record["seal"]) == 64
             report = check_log(tmp_path / "audit.log")
@@ -114,6 +117,28 @@ def test_consent_is_asked_for_and_kept_sealed(tmp_path: Path) -> None:
             assert "Ann" not in (tmp_path / "audit.log").read_text()
 
     asyncio.run(play())
+
+
+def test_the_operators_faces_need_consent_where_it_is_required(tmp_path: Path) -> None:
+    faces, records = tmp_path / "faces", tmp_path / "records"
+    for name in ("ann", "bob"):
+        (faces / name).mkdir(parents=True)
+        (faces / name / "portrait.webp").write_bytes(DEMO_PORTRAIT.read_bytes())
+    (faces / "loose.webp").write_bytes(DEMO_PORTRAIT.read_bytes())
+    (faces / "broken.png").write_bytes(b"no picture")
+    now = datetime.now(timezone.utc).isoformat()
+    sha256 = hashlib.sha256(DEMO_PORTRAIT.read_bytes()).hexdigest()
+    consent = Consent(sha256, "Ann", "I agree.", now).sealed(sealing_key(records))
+    write_consent(faces / "ann" / "consent.json", consent)
+
+    async def names(**settings: object) -> list[str]:
+        async with running(avatars=str(faces), **settings) as server:
+            listed = (await server.client.get("/api/avatars")).json()["avatars"]
+            return [face["name"] for face in listed]
+
+    assert asyncio.run(names()) == ["ann", "bob", "loose", "demo"]
+    needed = {"require_consent": True, "consent": str(records)}
+    assert asyncio.run(names(**needed)) == ["ann", "demo"]
 
 
 def test_a_session_lives_speaks_and_dies() -> None:

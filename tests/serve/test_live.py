@@ -51,7 +51,7 @@ class Counted:
 @pytest.fixture(scope="module")
 def parts() -> Iterator[tuple[Any, Any, Crew]]:
     animator = load(live=True, quality="draft")
-    portrait = open_avatar(DEMO_PORTRAIT, "demo", "0" * 32).portrait
+    portrait = open_avatar(DEMO_PORTRAIT.read_bytes(), "demo", "0" * 32).portrait
     crew = Crew(1)
     yield animator, animator.prepare(portrait, SIZE), crew
     crew.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from visavis.stream.worker import Crew  # noqa: E402
 
 KEY = "the-key-of-this-test"
 AUTH = {"Authorization": f"Bearer {KEY}"}
-EXAMPLES = 12
+EXAMPLES = int(os.environ.get("VISAVIS_EXAMPLES", "8"))
 ENDLESS = (".mjpeg", ".mp4")
 BY_CONTENT = (
     "/api/avatars",

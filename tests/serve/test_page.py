@@ -81,6 +81,7 @@ def test_the_portrait_comes_alive(page: Any) -> None:
         "(v => [v.videoWidth, v.videoHeight, v.muted])(document.getElementById('video'))"
     )
     assert size == [512, 512, False]
+    assert not page.is_visible("#badge")  # the pictures carry their own
     assert mouth_moves(page) > 0
     page.wait_for_selector("[data-stat=fps]:visible")
     page.wait_for_function("""() => Math.abs(

@@ -12,7 +12,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -21,6 +21,8 @@ from visavis.api import DEMO_PORTRAIT, open_portrait
 from visavis.errors import InputError
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.media.image import read_image
+from visavis.provenance.sign import Facts
+from visavis.serve.consents import Agreed, Consents
 from visavis.serve.keys import new_id
 from visavis.types import ImageArray, Portrait
 
@@ -35,7 +37,8 @@ _JPEG = 88
 class Avatar:
     """One face: the framed ``portrait`` and the JPEG that shows it to those who choose.
 
-    ``owner`` is the caller who sent it in, None for the server's own.
+    ``owner`` is the caller who sent it in, None for the server's own. ``facts`` are what signed
+    recordings tell of it.
     """
 
     id: str
@@ -43,6 +46,7 @@ class Avatar:
     portrait: Portrait
     picture: bytes
     owner: str | None = None
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def is_uploaded(self) -> bool:
@@ -65,16 +69,18 @@ class NotYours(InputError):  # noqa: N818
 
 
 def open_avatar(
-    source: ImageArray | Path, name: str, avatar_id: str, owner: str | None = None
+    data: bytes, name: str, avatar_id: str, owner: str | None = None, consent_sha256: str = ""
 ) -> Avatar:
-    """Check and frame the photograph in ``source``; takes a second, call it in a thread.
+    """Check and frame the photograph in the file ``data``; takes a second, call it in a thread.
 
     Raises:
         InputError: not a picture, no usable face, or too small; NoFaceFound, UnreadableMedia too.
     """
-    whole = open_portrait(source)
+    whole = open_portrait(read_image(data))
     portrait = cut(whole, head_and_shoulders(whole))
-    return Avatar(avatar_id, name, portrait, jpeg(portrait.image, _PICTURE_SIDE), owner)
+    facts = Facts(None, consent_sha256 or None, hashlib.sha256(data).hexdigest())
+    picture = jpeg(portrait.image, _PICTURE_SIDE)
+    return Avatar(avatar_id, name, portrait, picture, owner, facts)
 
 
 def jpeg(image: ImageArray, longest: int | None = None, quality: int = _JPEG) -> bytes:
@@ -87,25 +93,33 @@ def jpeg(image: ImageArray, longest: int | None = None, quality: int = _JPEG) ->
     return out.getvalue()
 
 
-def _id_of(path: Path) -> str:
+def _id_of(name: str) -> str:
     """Return the identifier of a picture of the server: it stays when the server starts anew."""
-    return hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def folder_avatars(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield identifier and path of each picture that lies in ``folder`` itself, by name."""
+def pictures_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of each picture in ``folder``, and of ``portrait.*`` in its folders."""
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
-            yield _id_of(path), path
+        if path.is_dir():
+            yield from ((path.name, p) for p in sorted(path.glob("portrait.*")) if _is_picture(p))
+        elif _is_picture(path):
+            yield path.stem, path
+
+
+def _is_picture(path: Path) -> bool:
+    """Tell whether ``path`` is named like a picture."""
+    return path.suffix.lower() in _SUFFIXES and path.is_file()
 
 
 class Avatars:
     """All faces by identifier; the first one is the default."""
 
-    def __init__(self, most_uploaded: int) -> None:
+    def __init__(self, most_uploaded: int, consents: Consents) -> None:
         """Start without any; of uploaded ones the ``most_uploaded`` newest are kept."""
         self._faces: dict[str, Avatar] = {}
         self._most_uploaded = most_uploaded
+        self._consents = consents
         self._turn = asyncio.Lock()
 
     def of(self, caller: str) -> list[Avatar]:
@@ -130,35 +144,47 @@ class Avatars:
     async def open_all(self, folder: Path | None) -> None:
         """Open the operator's pictures, and the packaged portrait after them.
 
-        A picture that cannot be used is named in the log and left out.
+        A picture that cannot be used, or lacks a record of consent that is needed, is left out.
         """
-        given = [] if folder is None else await asyncio.to_thread(lambda: [*folder_avatars(folder)])
-        for avatar_id, path in given:
+        given = [] if folder is None else await asyncio.to_thread(lambda: [*pictures_in(folder)])
+        for name, path in given:
             try:
-                face = await asyncio.to_thread(open_avatar, path, path.stem, avatar_id)
+                face = await asyncio.to_thread(self._opened, name, path)
             except InputError as error:
                 _LOG.warning("an avatar of the folder cannot be used: %s", error)
                 continue
-            self._faces[avatar_id] = face
-        demo = _id_of(DEMO_PORTRAIT)
-        face = await asyncio.to_thread(open_avatar, DEMO_PORTRAIT, "demo", demo)
-        self._faces[demo] = face
+            self._faces[face.id] = face
+        demo = _id_of(DEMO_PORTRAIT.name)
+        data = DEMO_PORTRAIT.read_bytes()
+        self._faces[demo] = await asyncio.to_thread(open_avatar, data, "demo", demo)
 
-    async def add(self, data: bytes, owner: str) -> Avatar:
+    def _opened(self, name: str, path: Path) -> Avatar:
+        """Open the operator's picture ``path``."""
+        consent = self._consents.of_operator(path)
+        return open_avatar(path.read_bytes(), name, _id_of(name), None, consent)
+
+    async def add(self, data: bytes, owner: str, agreed: Agreed | None = None) -> Avatar:
         """Check the picture file ``data`` of ``owner`` and keep its face; one at a time.
 
         Raises:
             InputError: not a picture or no usable face; says why.
+            ConsentRefused: the consent of who is shown is needed, and was not given.
         """
         if not self._most_uploaded:
             raise InputError("This server takes no portraits; choose one of its own.")
         async with self._turn:
-            face = await asyncio.to_thread(_opened_upload, data, owner)
+            face = await asyncio.to_thread(self._opened_upload, data, owner, agreed)
         uploaded = [known.id for known in self._faces.values() if known.is_uploaded]
         for avatar_id in uploaded[: len(uploaded) + 1 - self._most_uploaded]:
             del self._faces[avatar_id]
         self._faces[face.id] = face
         return face
+
+    def _opened_upload(self, data: bytes, owner: str, agreed: Agreed | None) -> Avatar:
+        """Open the picture file ``data`` as a face of ``owner``, and keep what was ``agreed``."""
+        face = open_avatar(data, "uploaded", new_id(), owner)
+        consent = self._consents.of_upload(face.id, data, agreed)
+        return replace(face, facts=replace(face.facts, consent_sha256=consent or None))
 
     def forget(self, avatar_id: str, caller: str) -> None:
         """Delete a face that ``caller`` sent in; sessions that show it go on.
@@ -170,8 +196,3 @@ class Avatars:
         if self[avatar_id].owner != caller:
             raise NotYours("That avatar is not yours and cannot be deleted.")
         del self._faces[avatar_id]
-
-
-def _opened_upload(data: bytes, owner: str) -> Avatar:
-    """Open the picture file ``data`` as a face of ``owner``."""
-    return open_avatar(read_image(data), "uploaded", new_id(), owner)

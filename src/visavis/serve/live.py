@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from visavis.dialogue.base import Dialogue
 from visavis.provenance.badge import Badge
+from visavis.provenance.sign import Facts
 from visavis.serve.feeds import Fan, Feed
 from visavis.serve.messages import told
 from visavis.serve.person import Person
@@ -51,7 +52,7 @@ class Terms:
     """What a session is opened with: its limits in seconds, and what people are told.
 
     ``idle_s`` without a request or a word, ``unwatched_s`` without a reader, ``longest_s`` in all.
-    ``badge`` is drawn into each picture; None leaves it alone.
+    ``badge`` is drawn into each picture; None leaves it alone. ``facts`` are for recordings.
     """
 
     longest_s: int
@@ -60,6 +61,7 @@ class Terms:
     disclosure: str
     badge_text: str
     badge: Badge | None = None
+    facts: Facts = field(default_factory=Facts)
 
 
 class LiveSession:

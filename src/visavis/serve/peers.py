@@ -47,6 +47,7 @@ CONNECT_S = 30
 """Seconds after which a peer that has not connected is given up."""
 MOST_SECTIONS = 8
 MOST_VIEWERS = 8
+MOST_CHANNELS = 4
 _MOST_BUFFERED = 2**20
 _BROKEN = (
     ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
@@ -80,6 +81,7 @@ class Peer:
             RTCConfiguration(listed, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._channels = 0
         self._is_connected = asyncio.Event()
         self._is_over = asyncio.Event()
         self._pc.on("connectionstatechange", self._changed)
@@ -176,7 +178,11 @@ class Peer:
             self._is_over.set()
 
     def _talk(self, channel: RTCDataChannel) -> None:
-        """Carry the control protocol over ``channel``."""
+        """Carry the control protocol over ``channel``, one of a few."""
+        self._channels += 1
+        if self._channels > MOST_CHANNELS:
+            channel.close()
+            return
 
         def take(data: str | bytes) -> None:
             reply = self._control.take(data)

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Path, Response, UploadFile
 
 from visavis.serve.avatars import Avatar
+from visavis.serve.consents import Agreed
 from visavis.serve.context import SECURED, Caller, ServerNow
 from visavis.serve.failures import declared
 from visavis.serve.schemas import ID_PATTERN, AvatarModel, AvatarsModel
-from visavis.serve.stage import Agreed
 
 router = APIRouter(prefix="/api/avatars", tags=["avatars"], dependencies=SECURED)
 AvatarId = Annotated[str, Path(pattern=ID_PATTERN)]
@@ -50,7 +50,7 @@ async def send_avatar(
     agreed = None
     if consent_who and consent_statement:
         agreed = Agreed(consent_who, consent_statement)
-    return as_model(await server.stage.add_avatar(await portrait.read(), caller, agreed))
+    return as_model(await server.stage.avatars.add(await portrait.read(), caller, agreed))
 
 
 @router.get(

@@ -87,7 +87,7 @@ class Sending:
         """Start output ``name`` of ``live``."""
         feed = live.subscribe(_WAITING)
         try:
-            kind, work = self._work(feed, name, token)
+            kind, work = self._work(live, feed, name, token)
         except VisavisError:
             feed.close()
             raise
@@ -98,7 +98,7 @@ class Sending:
         return output
 
     def _work(
-        self, feed: Feed[Moment], name: str, token: str
+        self, live: LiveSession, feed: Feed[Moment], name: str, token: str
     ) -> tuple[str, Coroutine[Any, Any, Any]]:
         """Return the kind of output ``name``, and what does it."""
         bitrate = self._settings.bitrate
@@ -109,7 +109,7 @@ class Sending:
                 raise NotAllowed("This server records nothing; see its setting `recordings`.")
             content = new_id()
             out = Path(self._settings.recordings) / f"{content}.mp4"
-            return RECORD, record(feed, out, self._policy, content_id=content)
+            return RECORD, record(feed, out, self._policy, live.terms.facts, content)
         if name == CAMERA:
             from visavis.serve.outputs.camera import show
 

@@ -142,6 +142,7 @@ class Sessions:
             told.disclosure,
             badge_text,
             self._stage.badge(),
+            avatar.facts,
         )
         live = LiveSession(session_id, session, terms, self.gauges)
         async with AsyncExitStack() as undo:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -14,11 +11,10 @@ import numpy as np
 from visavis.animator import MotionAnimator, Prepared
 from visavis.api import load
 from visavis.dialogue.join import listening
-from visavis.provenance.audit import append
 from visavis.provenance.badge import Badge, make_badge
-from visavis.provenance.consent import Consent, ConsentRefused, sealing_key, write_consent
 from visavis.provenance.policy import Policy
 from visavis.serve.avatars import Avatar, Avatars
+from visavis.serve.consents import Consents
 from visavis.serve.settings import ServerSettings
 from visavis.serve.voices import Voices
 from visavis.stream.session import Session
@@ -36,14 +32,6 @@ _SHARE = 0.8
 """How much of the processor sessions may be measured to take."""
 
 
-@dataclass(frozen=True)
-class Agreed:
-    """What a form says of consent."""
-
-    who: str
-    statement: str
-
-
 class Stage:
     """Opens sessions on shared weights; a face is prepared once for each quality."""
 
@@ -51,7 +39,9 @@ class Stage:
         self, settings: ServerSettings, policy: Policy, crew: Crew, voices: Voices
     ) -> None:
         """Draw with ``crew``, speak text with ``voices``, say of origin what ``policy`` says."""
-        self.avatars = Avatars(settings.max_avatars)
+        records = None if settings.consent is None else Path(settings.consent)
+        consents = Consents(records, settings.require_consent)
+        self.avatars = Avatars(settings.max_avatars, consents)
         self.voices = voices
         self.policy = policy
         self.crew = crew
@@ -115,32 +105,6 @@ class Stage:
                     break
             frame_ms = 1000 * watch.elapsed_s() / frames + _ENCODE_MS
         return max(1, int(_SHARE * threads * 1000 / MOTION_FPS / frame_ms))
-
-    async def add_avatar(self, data: bytes, owner: str, agreed: Agreed | None) -> Avatar:
-        """Check the picture file ``data`` of ``owner`` and keep its face.
-
-        Raises:
-            InputError: no usable face. ConsentRefused: consent is required, and not given.
-        """
-        if agreed is None and self._settings.require_consent:
-            raise ConsentRefused(
-                "This server needs the consent of the person shown: "
-                "send consent_who and consent_statement."
-            )
-        face = await self.avatars.add(data, owner)
-        if agreed is not None and self._settings.consent is not None:
-            await asyncio.to_thread(self._record, face.id, data, agreed)
-        return face
-
-    def _record(self, avatar_id: str, data: bytes, agreed: Agreed) -> None:
-        """Keep a sealed record of consent, and a line about it in the log that only grows."""
-        folder = Path(self._settings.consent or "")
-        now = datetime.now(timezone.utc)
-        digest = hashlib.sha256(data).hexdigest()
-        consent = Consent(digest, agreed.who, agreed.statement, now.isoformat(), ("live",))
-        sealed = consent.sealed(sealing_key(folder))
-        write_consent(folder / f"{avatar_id}.json", sealed)
-        append(folder / "audit.log", "consent", now, {"record": sealed.digest()})
 
     def close(self) -> None:
         """Let the crew go."""
