@@ -1,7 +1,7 @@
 """What a browser saw and heard (browser/live.js), as times: moving lips, sound, sound to picture.
 
-``seen`` is what the page's ``taken()`` gives: "frames" [shown ms, mouth, index, ms
-since it was handed out], "sounds" [ms, level], "messages", "offsets" [ms, offset ms].
+``seen`` is what the page's ``taken()`` gives: "frames" [shown ms, mouth, index, ms since it was
+handed out, frames presented], "sounds" [ms, level], "messages", "offsets" [ms, offset ms].
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def offsets_spread(offsets: Sequence[float] | FloatArray) -> dict[str, float]:
     every = np.asarray(offsets)
     if not len(every):
         return {"n": 0}
-    low, middle, high = np.percentile(every, [2.5, 50, 97.5])
+    low, middle, high = (float(x) for x in np.percentile(every, [2.5, 50, 97.5]))
     within = ((every >= EARLY_MS) & (every <= LATE_MS)).mean()
     return {
         "n": len(every), "p2_5": round(low, 1), "p50": round(middle, 1), "p97_5": round(high, 1),
@@ -147,17 +147,21 @@ def offsets_spread(offsets: Sequence[float] | FloatArray) -> dict[str, float]:
 
 
 def frames(parts: Sequence[Seen], wall_s: float) -> dict[str, float]:
-    """Return how many frames were shown, how many of the session's grid never were, and when."""
+    """Return how many frames were shown, how many of the session's grid never were, and when.
+
+    ``late_share``: of frames that came more than a slot too late. The page's own script may miss
+    frames that the browser shows; the browser counts them.
+    """
     seen = [frame for part in parts for frame in part["frames"]]
-    index, shown = np.array([f[2] for f in seen]), np.array([f[0] for f in seen])
-    steps, gaps = np.diff(index), np.diff(shown)
-    grid = int(index[-1] - index[0])
+    columns = np.array([[f[0], f[2], f[3], f[4]] for f in seen])
+    shown, index, age, presented = columns.T
+    gaps, counts, grid = np.diff(shown), np.diff(presented), index[-1] - index[0]
     return {
-        "fps": round(len(seen) / wall_s, 2),
-        "missing_share": round(float((steps - 1).clip(0).sum() / grid), 5),
-        "late_share": round(float((gaps > 2 * SLOT_MS).sum() / grid), 5),
-        "longest_gap_ms": round(float(gaps.max()), 1),
-        **spread([f[3] for f in seen], "glass_to_glass_ms"),
+        "fps": round(float(presented[-1] - presented[0]) / wall_s, 2),
+        "missing_share": round(float(1 - (presented[-1] - presented[0]) / grid), 5),
+        "late_share": round(float((gaps / counts.clip(1) > 2 * SLOT_MS).sum() / grid), 5),
+        "longest_gap_ms": round(float((gaps / counts.clip(1)).max()), 1),
+        **spread(age.tolist(), "glass_to_glass_ms"),
     }
 
 
@@ -166,5 +170,5 @@ def spread(values: Sequence[float], name: str) -> dict[str, float]:
     known = [v for v in values if np.isfinite(v)]
     if not known:
         return {f"{name}_n": 0}
-    p50, p95 = np.percentile(known, [50, 95])
+    p50, p95 = (float(x) for x in np.percentile(known, [50, 95]))
     return {f"{name}_p50": round(p50, 1), f"{name}_p95": round(p95, 1), f"{name}_n": len(known)}

@@ -37,7 +37,7 @@
       for (let i = 0; i < pixels.length; i += 4) {
         grey += String.fromCharCode((pixels[i] + 2 * pixels[i + 1] + pixels[i + 2]) >> 2);
       }
-      frames.push([frame.expectedDisplayTime, grey, ...marked(frame.expectedDisplayTime)]);
+      frames.push([frame.expectedDisplayTime, grey, ...marked(frame.expectedDisplayTime), frame.presentedFrames]);
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
