@@ -50,6 +50,16 @@ def test_a_page_is_told_what_it_needs_and_only_known_faces() -> None:
     asyncio.run(play())
 
 
+def test_places_are_measured_where_none_are_set() -> None:
+    async def play() -> None:
+        async with running(max_sessions=0) as server:
+            limits = (await server.client.get("/api/config")).json()["limits"]
+            assert limits["max_sessions"] >= 1
+            assert limits["max_sessions"] == server.parts.sessions.admission.limits.sessions
+
+    asyncio.run(play())
+
+
 def test_a_portrait_is_sent_in_used_and_deleted() -> None:
     async def play() -> None:
         async with running(max_avatars=2) as server:

@@ -63,7 +63,7 @@ class SoundTrack(MediaStreamTrack):  # type: ignore[misc]
 
     async def recv(self) -> AudioFrame:
         """Return the next 20 ms; pts counts samples from frame 0 of the session."""
-        if self._rest:
+        if self._rest and self.readyState == "live":
             if not len(self._feed):  # not behind: keep to the pace
                 await asyncio.sleep(_PACKET_S)
             return self._rest.pop(0)
