@@ -120,6 +120,30 @@ def test_sound_that_stops_coming_pauses_and_goes_on_where_it_was(
     assert {f.speech_id for f in frames if f.is_said} == {"a"}
 
 
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_whatever_happens_meanwhile_the_sound_is_whole_and_in_order(
+    animator: MotionAnimator, speech: np.ndarray, seed: int
+) -> None:
+    rng, score, frames, at = np.random.default_rng(seed), new_score(animator), [], 0
+    while at < 48_000:
+        size = int(rng.integers(200, 9_000))
+        score.push(speech[at : min(at + size, 48_000)], 16_000, "a")
+        at += size
+        for _ in range(int(rng.integers(0, 12))):
+            if rng.random() < 0.15:
+                level = float(rng.random())
+                score.control(Controls(phase=Phase.IDLE, emotion="happy", intensity=level))
+            late = rng.random() < 0.1
+            frames += [score.take()] if late else play(score, 1)
+    score.end()
+    frames += play(score, 90)
+    heard = sound_of([f for f in frames if f.is_said])[::3]
+    assert [f.index for f in frames] == list(range(len(frames)))
+    assert abs(len(heard) - 48_000) < 640
+    assert np.abs(heard[:47_900] - speech[:47_900]).max() < 0.02
+
+
 def test_interrupting_says_exactly_where_and_closes_the_mouth(
     animator: MotionAnimator, speech: np.ndarray
 ) -> None:

@@ -240,6 +240,9 @@ class Score:
         self._state = self._animator.cut(base, frame)
         self._chunk = 0
         self.made = frame
+        if self._line is not None:  # pauses that were planned are taken back, too
+            planned = sum(p.line is self._line for p in self.planned)
+            self._line_start = frame - planned - self._line.said
 
     # ---- motion is made
 
@@ -294,8 +297,7 @@ class Score:
             return self._move(frames, line)
         if not is_due:
             return None
-        self._line_start += 2  # the sound does not come: a pause
-        return self._move(2)
+        return self._move(2)  # the sound does not come: a pause
 
     def _settle(self) -> None:
         """Let the phase follow from how long nothing has been said."""
@@ -345,6 +347,8 @@ class Score:
             if index >= self.next:
                 said = self._sound(move.line, index - self._line_start)
                 self.planned.append(Planned(index, *said, move.phase, motion[i : i + 1], state))
+                if said[2] is None and self._line is not None and index >= self._line_start:
+                    self._line_start += 1  # a pause: what follows is later
             else:
                 self._shown_state = state
         rows = None if move.other is None else move.other.rows(move.frames)
@@ -373,6 +377,8 @@ class Score:
         else:
             line = self._line if self.next >= self._line_start else None
             said = self._sound(line, self.next - self._line_start)
+            if line is not None and said[2] is None:  # it did not come: what follows is later
+                self._line_start += 1
             frame = Planned(self.next, *said, self.phase, None, None)
         if frame.line is not None:
             frame.line.said += 1
