@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-AHEAD_S = 5.0
+AHEAD_S = _UNSENT_S = 5.0
 _LOOK_S = 0.05
-_UNSENT_S = 5.0
 _PATIENCE_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """How long to wait before connecting again, time after time; then it is given up."""
 _LARGEST_BYTES = 8 * 2**20
@@ -110,6 +109,7 @@ class RealtimeConversation:
         self._tell(Happened("failed", text=why))
 
     def _check(self) -> None:
+        """Refuse what comes after the end."""
         if self._is_closed:
             raise SessionClosed("This conversation is over.")
 
@@ -199,8 +199,7 @@ class RealtimeConversation:
     def _send(self, message: Message, seconds: float = 0.0) -> None:
         """Send ``message`` when it is its turn; ``seconds`` of sound in it, old sound is let go."""
         self._outgoing.append((message, seconds))
-        waiting = sum(s for _, s in self._outgoing)
-        if waiting > _UNSENT_S:
+        if sum(waiting for _, waiting in self._outgoing) > _UNSENT_S:
             self._outgoing = deque(item for item in self._outgoing if not item[1])
         self._has_outgoing.set()
 
@@ -349,7 +348,7 @@ class RealtimeConversation:
 
     def _on_error(self, message: Message) -> None:
         told = message.get("error")
-        reason = told.get("message") if isinstance(told, dict) else None
+        reason = told.get("message") if isinstance(told, dict) else ""
         why = self._endpoint.hidden(str(reason or "an error without a reason"))
         _LOG.warning("the realtime server complains: %s", why)
         self._tell(Happened("failed", text=f"The server {self._endpoint.place}: {why}"))
