@@ -248,12 +248,15 @@ async def kill(parts: Server, address: str, kills: int) -> None:
 
 async def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Return everything that is measured."""
+    killed: dict[str, float] = {}
+    quiet: dict[str, float] = {}
     async with serving(given.size, given.quality) as (parts, address):
         counts, longest = await come_and_go(parts, address, given.connects)
-        opened = await parts.sessions.open(Wish(), "benchmark")
-        quiet = await watched(opened.live, asyncio.sleep(given.kills * 3))
-        killed = await watched(opened.live, kill(parts, address, given.kills))
-        await opened.live.close()
+        if given.kills:
+            opened = await parts.sessions.open(Wish(), "benchmark")
+            quiet = await watched(opened.live, asyncio.sleep(given.kills * 3))
+            killed = await watched(opened.live, kill(parts, address, given.kills))
+            await opened.live.close()
     first, last = counts[min(FIRST, len(counts) - 1)], counts[-1]
     later = counts[len(counts) // 2 :]
     slope = float(np.polyfit([c.connects for c in later], [c.memory_mb for c in later], 1)[0])

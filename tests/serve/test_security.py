@@ -151,6 +151,15 @@ def test_a_key_opens_only_what_it_opened() -> None:
             assert (await server.client.get(f"{address}?token={opened['token']}")).is_success
             more = await server.client.post("/api/sessions", headers=ann)
             assert (more.status_code, more.json()["error"]) == (429, "too_many")
+            for method, path, body in [
+                ("POST", "/api/sessions", None), ("GET", "/api/config", None),
+                ("GET", "/metrics", None), ("GET", "/api/avatars", None),
+                ("POST", "/api/offer", {"sdp": "x", "type": "offer"}),
+            ]:  # fmt: skip
+                answer = await server.client.request(
+                    method, path, json=body, headers=bearer(opened)
+                )
+                assert answer.status_code == 401, f"a token is no key: {path}"
             files = {"portrait": ("x", DEMO_PORTRAIT.read_bytes())}
             face = (await server.client.post("/api/avatars", files=files, headers=ann)).json()
             listed = (await server.client.get("/api/avatars", headers=bob)).json()["avatars"]
@@ -185,7 +194,7 @@ def test_too_much_is_refused_before_it_is_taken() -> None:
             for path in ("/api/avatars", "/api/sessions", "/api/offer"):
                 answer = await raw(server, request("POST", path, long, "Content-Type: x/y"))
                 assert b" 413 " in answer.split(b"\r\n")[0], answer
-            for bad in ("-1", "x", "1e3", "१"):
+            for bad in ("-1", "x", "1e3", "१", "²", "9" * 5_000, "1, 2"):
                 answer = await raw(
                     server, request("POST", "/api/sessions", f"Content-Length: {bad}")
                 )
@@ -245,11 +254,12 @@ def test_malformed_requests_are_answered_and_dropped(data: bytes) -> None:
 def test_other_hosts_and_origins_are_refused() -> None:
     async def play() -> None:
         async with running(cors_origins=("https://good.example",)) as server:
-            answer = await server.client.get("/api/config", headers={"Host": "evil.example"})
-            assert answer.status_code == 421
+            for host in ("evil.example", "[::1", "127.0.0.1.evil.example", "", "a b"):
+                answer = await server.client.get("/api/config", headers={"Host": host})
+                assert answer.status_code in (400, 421), host
             for origin, status in [
-                ("https://evil.example", 403), ("null", 403), ("https://good.example", 201),
-                (server.address, 201),
+                ("https://evil.example", 403), ("null", 403), ("http://[", 403), ("//", 403),
+                ("https://good.example", 201), (server.address, 201),
             ]:  # fmt: skip
                 answer = await server.client.post("/api/sessions", headers={"Origin": origin})
                 assert answer.status_code == status, origin

@@ -61,6 +61,16 @@ def may_enter(connection: HTTPConnection, session_id: str) -> bool:
     return found.holder is not None and sessions.is_open_to(session_id, caller_of(connection))
 
 
+def check_key(connection: HTTPConnection) -> None:
+    """Refuse who has no API key where keys are needed.
+
+    Raises:
+        HTTPException: 401.
+    """
+    if server_of(connection).keys.are_needed and credentials_of(connection).holder is None:
+        raise HTTPException(401, "A new session needs an API key: Authorization: Bearer KEY.")
+
+
 def session_of(
     connection: HTTPConnection, session_id: Annotated[str, Path(pattern=ID_PATTERN)]
 ) -> LiveSession:

@@ -24,6 +24,7 @@ from visavis.timing import Stopwatch
 
 _LOG = logging.getLogger("visavis.access")
 _SMALL_BODY = 2**20
+_DIGITS = 12
 _UPLOADS = ("/api/avatars", "/audio")
 _OPEN = ("/api/openapi.json",)
 _PRIVATE = ("/api/", "/whep/", "/metrics")
@@ -89,18 +90,17 @@ class Guard:
         headers = Headers(scope=scope)
         known = self._settings.known_hosts
         host = headers.get("host", "")
-        if "*" not in known and (urlsplit(f"//{host}").hostname or "") not in known:
+        if "*" not in known and _host_of(f"//{host}")[0] not in known:
             return 421, "This server is not known by that host name; see its setting `hosts`."
         if not self._is_own_origin(scope, headers, host):
             return 403, "Pages of that origin may not do this; see the setting `cors_origins`."
         path, who = scope["path"], scope["state"]["credentials"]
-        is_private = path.startswith(_PRIVATE) and path not in _OPEN
-        is_preflight = scope.get("method") == "OPTIONS"
-        nobody = who.holder is None and who.session_id is None
-        if self._keys.are_needed and is_private and nobody and not is_preflight:
+        is_open = not path.startswith(_PRIVATE) or path in _OPEN or scope.get("method") == "OPTIONS"
+        if self._keys.are_needed and not is_open and not _opens(who, path):
             return 401, "Give an API key: Authorization: Bearer KEY, or X-API-Key: KEY."
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._most(scope):
+        is_number = length.isascii() and length.isdigit() and len(length) < _DIGITS
+        if not is_number or int(length) > self._most(scope):
             return 413, f"The body is too large; at most {self._most(scope)} bytes are taken."
         return None
 
@@ -110,7 +110,7 @@ class Guard:
         if origin is None or scope.get("method") in ("GET", "HEAD", "OPTIONS"):
             return True
         allowed = self._settings.cors_origins
-        return "*" in allowed or origin in allowed or urlsplit(origin).netloc == host
+        return "*" in allowed or origin in allowed or _host_of(origin)[1] == host
 
     def _most(self, scope: Scope) -> int:
         """Return how many bytes the body of the request may have."""
@@ -141,6 +141,23 @@ class Guard:
             return message
 
         return metered
+
+
+def _opens(who: Credentials, path: str) -> bool:
+    """Tell whether ``who`` may go to ``path``: a key goes everywhere, a token to its session."""
+    if who.holder is not None:
+        return True
+    mine = (f"/api/sessions/{who.session_id}", f"/whep/{who.session_id}", "/api/offer")
+    return who.session_id is not None and path.startswith(mine)
+
+
+def _host_of(address: str) -> tuple[str, str]:
+    """Return the host's name in ``address``, and with its port; "" where there is none."""
+    try:
+        parts = urlsplit(address)
+        return parts.hostname or "", parts.netloc
+    except ValueError:
+        return "", ""
 
 
 class _Visit:

@@ -1,7 +1,37 @@
 """The control protocol: JSON messages of WebSocket and data channel (interfaces.md 3.6).
 
-Verbs are those of HeyGen's LiveAvatar, with our own additions. ``read`` turns what a client sent
-into one of the frozen models below or raises ``BadMessage``; ``written`` is the other way.
+Verbs are those of HeyGen's LiveAvatar, with our own additions. Each message has a ``type``; those
+of a client may have an ``event_id`` that events about them carry.
+
+======================= ==========================================================================
+from the client
+======================= ==========================================================================
+agent.speak             ``audio`` PCM16 mono in base64, ``sample_rate`` (24000): a piece of speech
+agent.speak_end         the utterance is complete
+agent.say               ``text`` to be spoken by the server's voice (or by the partner)
+agent.interrupt         be silent at once; agent.resume: say what that dropped
+agent.start_listening   look as if listening; agent.stop_listening: as the sound has it
+agent.set_state         ``state`` speaking, listening, idle or auto
+agent.set_control       emotion, intensity, gaze, energy … as in motion/keyframes.py
+agent.user_audio        as agent.speak: what the user says (16000)
+user.text               ``text`` that the partner answers
+session.keep_alive      somebody is there
+----------------------- --------------------------------------------------------------------------
+from the server
+----------------------- --------------------------------------------------------------------------
+session.disclosure      ``text``, ``badge``: comes first
+session.state_updated   ``state`` connected, closing or closed (``reason``)
+agent.state_changed     ``state`` speaking, listening or idle
+agent.speak_started     ``event_id``, ``index`` of the frame; agent.speak_ended
+agent.speak_interrupted ``event_id``, ``position_s`` heard of it
+agent.said, user.said   ``text`` of a conversation; user.speech_started, user.speech_ended
+session.quality_changed ``quality`` level, 0 the best: the machine is too slow, or again fast enough
+metrics.frame           once a second: fps, late_frames, queue_s, first_frame_ms_p50 …
+error                   ``code``, ``message``, ``event_id``; the connection goes on
+======================= ==========================================================================
+
+``read`` turns what a client sent into one of the frozen models below or raises ``BadMessage``;
+``written`` is the other way.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
 from visavis.errors import InputError
-from visavis.serve.context import SECURED, Caller, Entered, ServerNow, may_enter
+from visavis.serve.context import SECURED, Caller, Entered, ServerNow, check_key, may_enter
 from visavis.serve.failures import declared
 from visavis.serve.peers import Peer
 from visavis.serve.schemas import (
@@ -53,6 +53,7 @@ async def offer(
         _check_entry(request, server, given.session_id, None)
         live, token = server.sessions[given.session_id], None
     else:
+        check_key(request)
         opened = await server.sessions.open(Wish(avatar_id=given.avatar_id), caller)
         live, token = opened.live, opened.token
     try:
