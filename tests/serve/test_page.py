@@ -49,13 +49,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory, speech: np.ndarray) -> Ite
         yield found
 
 
-@pytest.fixture
-def page(browser: Any, server: str) -> Iterator[Any]:
-    """The page with a conversation going on."""
+@pytest.fixture(scope="module")
+def visit(browser: Any, server: str) -> Iterator[Any]:
     with visiting(browser, server) as found:
-        start(found)
         yield found
-        end(found)
+
+
+@pytest.fixture
+def page(visit: Any) -> Any:
+    """The page with a conversation going on, in which nothing has been said or set."""
+    visit.problems.clear()
+    visit.evaluate("""async () => {
+        const {conversation} = await import('./main.js');
+        const handsfree = document.getElementById('handsfree');
+        document.getElementById('controls').reset();
+        if (handsfree.checked) handsfree.click();
+        if (conversation.isLive) await conversation.interrupt();
+    }""")
+    if visit.is_visible("#start"):
+        start(visit)
+    visit.wait_for_selector("[data-speaking=no]", state="attached")
+    return visit
 
 
 def frames_shown(page: Any, count: int) -> None:
@@ -190,7 +204,8 @@ def test_a_connection_that_breaks_is_made_again(page: Any) -> None:
     frames_shown(page, 20)
 
 
-def test_without_webrtc_a_websocket_carries_it(browser: Any, server: str) -> None:
+def test_without_webrtc_a_websocket_carries_it(visit: Any, browser: Any, server: str) -> None:
+    end(visit)
     with visiting(browser, server, script="delete window.RTCPeerConnection") as page:
         page.click("#start")
         page.wait_for_selector("#canvas.shown")
@@ -207,7 +222,8 @@ def test_without_webrtc_a_websocket_carries_it(browser: Any, server: str) -> Non
         end(page)
 
 
-def test_on_a_phone_it_talks_too(browser: Any, server: str) -> None:
+def test_on_a_phone_it_talks_too(visit: Any, browser: Any, server: str) -> None:
+    end(visit)
     with visiting(browser, server, **PHONE) as page:
         page.tap("#start")
         page.wait_for_selector("#video.shown")

@@ -39,7 +39,7 @@ export class Stats {
 
   /** Take what the server measured: a `metrics.frame` message. */
   hear(message) {
-    const first = message.first_frame_ms_p50;
+    const first = message.first_frame_ms_p50 ?? message.shown_ms_p50; // late ones are only shown
     if (Number.isFinite(first)) this.show("first", `${Math.round(first)} ms`);
     if (message.level !== undefined) this.hearLevel(message.level);
   }
