@@ -161,6 +161,27 @@ def test_interrupting_says_exactly_where_and_closes_the_mouth(
         assert after[2].phase is Phase.LISTENING
 
 
+def test_motion_that_is_being_made_is_refused_when_speech_begins_or_is_interrupted(
+    animator: MotionAnimator, speech: np.ndarray
+) -> None:
+    score = new_score(animator)
+    idle = score.next_move(3)
+    assert idle is not None
+    said(score, speech)
+    first = score.next_move(3)  # speech begins while silence is being made
+    assert first is not None
+    assert not score.accept(idle, *idle.run())
+    assert score.accept(first, *first.run())
+    speaking = score.next_move(3)
+    assert speaking is not None
+    score.interrupt()
+    made = score.made
+    assert not score.accept(speaking, *speaking.run())
+    assert score.made <= made
+    assert score.queue_s == 0.0
+    assert not any(f.is_said for f in play(score, 20))
+
+
 def test_resuming_says_the_rest_and_nothing_twice(
     animator: MotionAnimator, speech: np.ndarray
 ) -> None:

@@ -60,7 +60,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class Move:
-    """Motion to be made: ``frames`` frames from ``state`` on, for a thread to do."""
+    """Motion to be made: ``frames`` frames from ``state`` on, for a thread to do.
+
+    ``line`` is what they say, None: a pause or silence; ``current`` what was being spoken when the
+    move was planned.
+    """
 
     animator: LiveAnimator
     state: Any
@@ -68,6 +72,7 @@ class Move:
     timeline: Timeline
     phase: Phase
     line: Line | None
+    current: Line | None
     own: Hearing | None
     other: Hearing | None
 
@@ -324,7 +329,9 @@ class Score:
         timeline = present(
             self._timeline(phase), self._seed, self._listener.gesture, self.made, needed
         )
-        return Move(self._animator, self._state, frames, timeline, phase, line, own, other)
+        return Move(
+            self._animator, self._state, frames, timeline, phase, line, self._line, own, other
+        )
 
     def _timeline(self, phase: Phase) -> Timeline:
         """Return what the next frames are asked: new numbers are reached little by little."""
@@ -338,7 +345,7 @@ class Score:
 
     def accept(self, move: Move, state: Any, motion: Motion) -> bool:
         """Take motion that was made, unless it has been taken back; return whether it was."""
-        if move.state is not self._state:
+        if move.state is not self._state or move.current is not self._line:
             return False
         first, self._state = self.made, state
         self.made += move.frames
