@@ -10,8 +10,8 @@ import numpy as np
 import players
 from charts import Curve, Panel, draw
 from renderer_systems import Player, systems
-from stream import report_drift, slope
 
+from stream import report_drift, slope
 from visavis.api import DEMO_PORTRAIT, open_portrait
 from visavis.eval import regions
 from visavis.eval.identity import IdentityNet
