@@ -79,17 +79,16 @@ def open_avatar(
     whole = open_portrait(read_image(data))
     portrait = cut(whole, head_and_shoulders(whole))
     facts = Facts(None, consent_sha256 or None, hashlib.sha256(data).hexdigest())
-    picture = jpeg(portrait.image, _PICTURE_SIDE)
+    picture = _thumbnail(portrait.image)
     return Avatar(avatar_id, name, portrait, picture, owner, facts)
 
 
-def jpeg(image: ImageArray, longest: int | None = None, quality: int = _JPEG) -> bytes:
-    """Return ``image`` (h, w, 3) as JPEG, made smaller if a side is longer than ``longest``."""
+def _thumbnail(image: ImageArray) -> bytes:
+    """Return ``image`` (h, w, 3) as a JPEG of at most ``_PICTURE_SIDE`` pixels a side."""
     picture = Image.fromarray(image)
-    if longest is not None:
-        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
+    picture.save(out, "JPEG", quality=_JPEG)
     return out.getvalue()
 
 
@@ -147,11 +146,11 @@ class Avatars:
         A picture that cannot be used, or lacks a record of consent that is needed, is left out.
         """
         given = [] if folder is None else await asyncio.to_thread(lambda: [*pictures_in(folder)])
-        for name, path in given:
+        for number, (name, path) in enumerate(given, 1):
             try:
                 face = await asyncio.to_thread(self._opened, name, path)
             except InputError as error:
-                _LOG.warning("an avatar of the folder cannot be used: %s", error)
+                _LOG.warning("avatar %d of the folder, by name, cannot be used: %s", number, error)
                 continue
             self._faces[face.id] = face
         demo = _id_of(DEMO_PORTRAIT.name)

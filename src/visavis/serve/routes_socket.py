@@ -9,12 +9,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, WebSocket, WebSocketDisconnect
 
-from visavis.serve.avatars import jpeg
 from visavis.serve.context import may_enter, server_of
 from visavis.serve.control import Control
 from visavis.serve.feeds import Feed
 from visavis.serve.live import LiveSession
 from visavis.serve.messages import as_pcm16, written
+from visavis.serve.outputs.mjpeg import jpeg
 from visavis.serve.schemas import ID_PATTERN
 from visavis.stream.moments import Moment
 
@@ -108,7 +108,7 @@ class _Talker:
         """Send pictures, the newest each time."""
         try:
             async for moment in feed:
-                picture = await asyncio.to_thread(jpeg, moment.image, None, _JPEG)
+                picture = await asyncio.to_thread(jpeg, moment.image, _JPEG)
                 header = HEADER.pack(PICTURE, FRESH * moment.is_fresh, 0, moment.index)
                 await self._send(header + picture)
         finally:
