@@ -79,6 +79,21 @@ def test_utterances_wait_for_each_other_and_not_without_number() -> None:
     asyncio.run(play())
 
 
+def test_what_a_partner_cannot_say_is_told() -> None:
+    async def refuse() -> None:
+        raise QueueFull("too much")
+
+    async def play() -> None:
+        told: list[tuple[str, str]] = []
+        talk = Speaker(Mouth(), lambda: 0.0, lambda *why: told.append(why))
+        talk.call("a", refuse())
+        await asyncio.sleep(0.01)
+        assert told == [("a", "too much")]
+        assert not talk.is_busy
+
+    asyncio.run(play())
+
+
 def test_an_uploaded_recording_is_read_piece_by_piece_and_leaves_no_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

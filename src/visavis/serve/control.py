@@ -44,7 +44,7 @@ def say(person: Person, voices: Voices, text: str, event_id: str | None) -> str:
     """
     name = event_id or new_id()
     pieces = voices.pieces(text)
-    if not person.say_by_partner(text):
+    if not person.say_by_partner(name, text):
         person.say(name, pieces)
     return name
 

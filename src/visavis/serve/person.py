@@ -79,12 +79,12 @@ class Person:
             raise SessionError("An utterance has not ended; send agent.speak_end first.")
         self._speaker.say(event_id, pieces)
 
-    def say_by_partner(self, text: str) -> bool:
+    def say_by_partner(self, event_id: str, text: str) -> bool:
         """Let the partner say ``text``; False if there is none that talks."""
         self._note()
         if self._dialogue is None or not self._is_answered:
             return False
-        self._speaker.call(self._dialogue.say(text))
+        self._speaker.call(event_id, self._dialogue.say(text))
         return True
 
     def ask(self, text: str) -> None:

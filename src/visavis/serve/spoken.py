@@ -79,9 +79,16 @@ class Speaker:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("an utterance failed", exc_info=error)
 
-    def call(self, work: Coroutine[Any, Any, object]) -> None:
+    def call(self, event_id: str, work: Coroutine[Any, Any, object]) -> None:
         """Do ``work``, which speaks by itself; it is forgotten with the rest."""
-        self._keep(asyncio.create_task(work, name="utterance"))
+        self._keep(asyncio.create_task(self._await(event_id, work), name="utterance"))
+
+    async def _await(self, event_id: str, work: Coroutine[Any, Any, object]) -> None:
+        """Do ``work``; tell why it could not be done."""
+        try:
+            await work
+        except VisavisError as error:
+            self._failed(event_id, str(error))
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         """Put ``task`` on the list."""
