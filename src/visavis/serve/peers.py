@@ -284,6 +284,6 @@ class Peers:
 
 
 def _video_codecs() -> list[Any]:
-    """Return the codecs for video, VP8 first: 5 ms of a core for a frame of 512 pixels, H.264 15."""
+    """Return the codecs for video, VP8 first: 5 ms for a frame of 512 pixels, H.264 takes 15."""
     codecs = RTCRtpSender.getCapabilities("video").codecs
     return sorted(codecs, key=lambda codec: codec.mimeType.lower() == "video/h264")
