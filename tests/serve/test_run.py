@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ from visavis.stream.worker import Crew  # noqa: E402
 
 PROGRAM = """
 import sys
+import time
 from visavis.serve.run import serve
 from visavis.serve.settings import ServerSettings
 settings = ServerSettings(port=int(sys.argv[1]), size=64, quality="draft", max_sessions=2,
@@ -109,6 +111,17 @@ def certificate(folder: Path) -> tuple[str, str]:
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(private)
     return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 1.5])
+def test_a_signal_while_it_starts_ends_it_without_a_word(after_s: float) -> None:
+    command = [sys.executable, "-c", PROGRAM, "0", "600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        time.sleep(1.0 + after_s)
+        server.send_signal(signal.SIGTERM)
+        _, log = server.communicate(timeout=20)
+        assert server.returncode in (0, -signal.SIGTERM)
+        assert b"Traceback" not in log
 
 
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:

@@ -115,13 +115,14 @@ async def _serve(
         Voices.named(settings.voice, settings.voice_key),
     )
     server = make_server(settings, stage)
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{scheme}://{host}:{listener.getsockname()[1]}/"
     serving = asyncio.create_task(server.serve([listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(_LOOK_S)
     if server.started and ready is not None:
-        scheme = "https" if settings.tls_cert else "http"
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        ready(f"{scheme}://{host}:{listener.getsockname()[1]}/")
+        ready(address)
     await serving
 
 
