@@ -1,10 +1,12 @@
 /* The measurements in the top line, once a second: first frame (the server's), frames shown per
    second, how far sound lags behind the picture, round trip, quality level.
 
-   The offset is the picture's estimatedPlayoutTimestamp less the sound's: negative while the sound
+   The offset, a median over some seconds as each sample leans on a clock that is still being learnt,
+   is the picture's estimatedPlayoutTimestamp less the sound's: negative while the sound
    is ahead. Browsers without that number (Firefox) leave the place empty. */
 
 const EVERY_MS = 1_000;
+const SAMPLES = 5;
 const LEVELS = ["full", "reduced", "half the frames", "few frames"];
 
 export class Stats {
@@ -15,6 +17,7 @@ export class Stats {
     this.video = video;
     this.timer = 0;
     this.last = null;
+    this.offsets = [];
     for (const name of this.places.keys()) this.show(name, "");
   }
 
@@ -27,6 +30,7 @@ export class Stats {
   stop() {
     clearInterval(this.timer);
     this.last = null;
+    this.offsets = [];
     for (const name of this.places.keys()) this.show(name, "");
   }
 
@@ -56,7 +60,8 @@ export class Stats {
       const fps = ((now.frames - this.last.frames) * 1000) / (now.at - this.last.at);
       this.show("fps", fps >= 0 ? String(Math.round(fps)) : "");
     }
-    this.show("offset", Number.isFinite(now.offset) ? signed(now.offset) : "");
+    if (Number.isFinite(now.offset)) this.offsets = [...this.offsets, now.offset].slice(-SAMPLES);
+    this.show("offset", this.offsets.length === SAMPLES ? signed(median(this.offsets)) : "");
     this.show("trip", Number.isFinite(now.trip) ? `${Math.round(now.trip)} ms` : "");
     this.last = now;
   }
@@ -77,6 +82,10 @@ export function readReport(report) {
   }
   if (playout.audio && playout.video) found.offset = playout.video - playout.audio;
   return found;
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
 function signed(milliseconds) {
