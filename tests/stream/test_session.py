@@ -89,12 +89,15 @@ def test_the_same_pushes_give_the_same_pictures(
 def test_events_tell_what_happens(
     animator: MotionAnimator, prepared: Prepared, speech: np.ndarray
 ) -> None:
+    firsts: list[int] = []
+
     async def act(session: Session) -> list[Event]:
         session.push_audio(speech[:16_000], 16_000, "a")
         session.end_audio()
         session.push_audio(speech[16_000:], 16_000, "b")
         session.end_audio()
-        await taken(session, 60)
+        moments = await taken(session, 60)
+        firsts.append(next(m.index for m in moments if m.speech_id == "a"))
         session.interrupt()
         await taken(session, 5)
         await session.close()
@@ -106,6 +109,8 @@ def test_events_tell_what_happens(
         ("speak_started", "a"), ("speak_ended", "a"), ("speak_started", "b"),
         ("speak_interrupted", "b"),
     ]  # fmt: skip
+    begun = next(e for e in events if e.kind == "speak_started")
+    assert begun.index in firsts, "the frame in which it is first heard"
     stopped = next(e for e in events if e.kind == "speak_interrupted")
     assert stopped.position_s == pytest.approx((60 - 25) / 25, abs=0.09)
     states = [e.detail for e in events if e.kind == "state_changed"]

@@ -52,5 +52,5 @@ def may_begin(plan: ChunkPlan, supply: Supply, waited_frames: float, spare: int 
     if supply.is_whole:
         return True
     possible = supply.frames - plan.ahead
-    is_burst = supply.sounding > 1.3 * waited_frames + 1
+    is_burst = supply.sounding >= 2 * waited_frames + 2
     return possible >= plan.first + (0 if is_burst else spare)

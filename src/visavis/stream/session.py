@@ -292,29 +292,35 @@ class Session:
             self._score.keep = 2 if self._load.strain > 0 or self._load.level else 1
         if self._load.level != self._stats.level:
             self._stats.level = self._load.level
-            self._tell("quality_changed", detail=str(self._load.level))
+            self._tell("quality_changed", detail=str(self._load.level), index=frame.index)
         if frame.speech_id != self._speaking:
             self._change_speech(frame)
         if frame.phase is not self._shown_phase:
             self._shown_phase = frame.phase
-            self._tell("state_changed", detail=frame.phase.value)
+            self._tell("state_changed", detail=frame.phase.value, index=frame.index)
 
     def _change_speech(self, frame: Planned) -> None:
         if self._speaking is not None:
-            self._tell("speak_ended", self._speaking)
+            self._tell("speak_ended", self._speaking, index=frame.index)
         self._speaking = frame.speech_id
         if frame.speech_id is None:
             return
-        self._tell("speak_started", frame.speech_id)
+        self._tell("speak_started", frame.speech_id, index=frame.index)
         self._stats.shown(frame.speech_id, self._grid.now_ns())
 
     def _tell(
-        self, kind: str, speech_id: str | None = None, position_s: float = 0.0, detail: str = ""
+        self,
+        kind: str,
+        speech_id: str | None = None,
+        position_s: float = 0.0,
+        detail: str = "",
+        index: int | None = None,
     ) -> None:
-        """Queue an event, letting the oldest go if nobody reads them."""
+        """Queue an event of frame ``index``, by default the next one; unread, the oldest go."""
         if self._events.full():
             self._events.get_nowait()
-        self._events.put_nowait(Event(kind, self._score.next, speech_id, position_s, detail))
+        at = self._score.next if index is None else index
+        self._events.put_nowait(Event(kind, at, speech_id, position_s, detail))
 
     # ---- what is made
 
