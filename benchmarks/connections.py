@@ -8,8 +8,8 @@ other process closes what it opened; the others get SIGKILL while they speak. Af
 once its sessions are over, the server's memory, tasks, file handles and objects are counted and
 drawn to ``connections.png``: each must end where it began.
 
-*killed*: the frame times of a session that nobody touches, with clients beside it that are killed
-in mid-sentence, and before that without. JSON last.
+*killed*: the frame times of a session that nobody touches, before and after each time that a client
+beside it is killed in mid-sentence. JSON last.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ from visavis.types import MOTION_FPS, SAMPLE_RATE
 EACH = 10
 """Connections that one process makes."""
 GONE_S = 40.0
+WINDOW_S = 3.0
+"""Seconds before and after each kill whose frames are compared."""
 FIRST = 3
 """Samples that are left out of the slopes: caches fill."""
 
@@ -207,59 +209,76 @@ async def come_and_go(parts: Server, address: str, connects: int) -> tuple[list[
     return counts, longest
 
 
-async def frame_times(live: LiveSession, until: asyncio.Event) -> list[float]:
-    """Return the milliseconds from each moment to the next, as a reader meets them."""
-    feed, times = live.subscribe(), []
-    async for _ in feed:
-        times.append(SYSTEM.now_ns() / 1e6)
-        if until.is_set():
-            break
-    feed.close()
-    return list(np.diff(times))
+async def frame_times(live: LiveSession, times_ms: list[float]) -> None:
+    """Note when each moment comes to a reader, until it is cancelled."""
+    feed = live.subscribe()
+    try:
+        async for _ in feed:
+            times_ms.append(SYSTEM.now_ns() / 1e6)
+    finally:
+        feed.close()
 
 
-async def watched(live: LiveSession, work: Any) -> dict[str, float]:
-    """Return how even the frames of ``live`` are while ``work`` is done."""
-    before = live.numbers()
-    over = asyncio.Event()
-    reading = asyncio.create_task(frame_times(live, over))
-    await work
-    over.set()
-    times = await reading
-    late = live.numbers()["late_frames"] - before["late_frames"]
+async def kill(parts: Server, address: str, kills: int) -> list[float]:
+    """Have clients beside the watched session killed in mid-sentence; return when, in ms."""
+    instants = []
+    for _ in range(kills):
+        async with process(address, 1, is_kept=True):
+            await asyncio.sleep(WINDOW_S)
+            instants.append(SYSTEM.now_ns() / 1e6)
+        await alone(parts, sessions=1)
+    return instants
+
+
+def evenness(times_ms: list[float], windows: list[tuple[float, float]]) -> dict[str, float]:
+    """Return how even the moments are that came in the ``windows``."""
     slot = 1000 / MOTION_FPS
+    gaps = [
+        later - earlier
+        for earlier, later in zip(times_ms, times_ms[1:], strict=False)
+        if any(start <= earlier < end for start, end in windows)
+    ]
+    off = [abs(gap - slot) for gap in gaps]
     return {
-        "frames": len(times),
-        "late_frames": late,
-        "interval_ms_p50": round(percentile(times, 50), 2),
-        "off_ms_p95": round(percentile([abs(t - slot) for t in times], 95), 2),
-        "off_ms_p99": round(percentile([abs(t - slot) for t in times], 99), 2),
-        "interval_ms_max": round(max(times), 2),
+        "frames": len(gaps),
+        "interval_ms_p50": round(percentile(gaps, 50), 2),
+        "off_ms_p95": round(percentile(off, 95), 2),
+        "off_ms_p99": round(percentile(off, 99), 2),
+        "interval_ms_max": round(max(gaps), 2),
     }
 
 
-async def kill(parts: Server, address: str, kills: int) -> None:
-    """Have clients beside the watched session killed in mid-sentence, one after the other."""
-    for _ in range(kills):
-        async with process(address, 1, is_kept=True):
-            pass
-        await alone(parts, sessions=1)
+async def untouched(parts: Server, address: str, kills: int) -> dict[str, Any]:
+    """Return the frame times of a session while clients beside it are killed."""
+    opened = await parts.sessions.open(Wish(), "benchmark")
+    times_ms: list[float] = []
+    reading = asyncio.create_task(frame_times(opened.live, times_ms))
+    instants = await kill(parts, address, kills)
+    reading.cancel()
+    numbers = opened.live.numbers()
+    await opened.live.close()
+    span = 1000 * WINDOW_S
+    return {
+        "kills": kills,
+        "before": evenness(times_ms, [(t - span, t) for t in instants]),
+        "after": evenness(times_ms, [(t, t + span) for t in instants]),
+        "late_frames": numbers["late_frames"],
+        "frames": numbers["frames"],
+    }
 
 
 async def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Return everything that is measured."""
-    killed: dict[str, float] = {}
-    quiet: dict[str, float] = {}
     async with serving(given.size, given.quality) as (parts, address):
         counts, longest = await come_and_go(parts, address, given.connects)
-        if given.kills:
-            opened = await parts.sessions.open(Wish(), "benchmark")
-            quiet = await watched(opened.live, asyncio.sleep(given.kills * 3))
-            killed = await watched(opened.live, kill(parts, address, given.kills))
-            await opened.live.close()
+        killed = await untouched(parts, address, given.kills) if given.kills else {}
     first, last = counts[min(FIRST, len(counts) - 1)], counts[-1]
     later = counts[len(counts) // 2 :]
-    slope = float(np.polyfit([c.connects for c in later], [c.memory_mb for c in later], 1)[0])
+    slope = (
+        0.0
+        if len(later) < 3
+        else float(np.polyfit([c.connects for c in later], [c.memory_mb for c in later], 1)[0])
+    )
     draw_counts(given.out, counts)
     return {
         "connects": last.connects,
@@ -269,8 +288,7 @@ async def measure(given: argparse.Namespace) -> dict[str, Any]:
         "handles": [first.handles, last.handles],
         "objects": [first.objects, last.objects],
         "longest_until_gone_s": round(longest, 1),
-        "untouched": quiet,
-        "clients_killed": {"kills": given.kills, **killed},
+        "clients_killed": killed,
     }
 
 
