@@ -30,15 +30,22 @@ def stream_of(portrait: str, partner: str = "echo", size: int = 512, callers: in
         codec.DEFAULT_BITRATE, codec.MAX_BITRATE = BITRATE, 2 * BITRATE
     chosen = partner_by(partner, os.environ.get("OPENAI_API_KEY"))
     handler = VisavisHandler(open_face(portrait, size), lambda session: converse(session, chosen))
-    return Stream(
+    stream = Stream(
         handler,
         modality="audio-video",
         mode="send-receive",
         concurrency_limit=callers,
         additional_inputs=[gr.Audio(label="Or let it say this recording")],
         server_rtc_configuration={"iceServers": []},  # name a TURN server to be reached from afar
-        ui_args={"title": "Visavis", "subtitle": "Allow the microphone, say something, wait."},
+        ui_args={
+            "title": "Visavis",
+            "subtitle": "Press Record, allow the microphone, say something, wait.",
+            "full_screen": False,
+        },
     )
+    with stream.ui:  # FastRTC's page mirrors what it shows, as if it were the caller's own camera
+        gr.HTML("<style>video.flip {transform: none !important}</style>")
+    return stream
 
 
 if __name__ == "__main__":
