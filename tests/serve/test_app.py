@@ -89,23 +89,21 @@ def test_a_portrait_is_sent_in_used_and_deleted() -> None:
     asyncio.run(play())
 
 
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [(b"", "empty"), (b"GIF89a", "damaged|cut off"), (b"x" * 900, "unknown|cannot|not")],
-)
-def test_what_is_no_portrait_is_refused_without_a_path(data: bytes, says: str) -> None:
+def test_what_is_no_portrait_is_refused_without_a_path() -> None:
+    grey = io.BytesIO()
+    Image.fromarray(np.full((300, 300, 3), 128, np.uint8)).save(grey, "PNG")
+
     async def play() -> None:
         async with running() as server:
-            answer = await server.client.post("/api/avatars", files={"portrait": ("a", data)})
-            assert answer.status_code == 422
-            assert "/tmp" not in answer.text
-            grey = io.BytesIO()
-            Image.fromarray(np.full((300, 300, 3), 128, np.uint8)).save(grey, "PNG")
-            answer = await server.client.post(
-                "/api/avatars", files={"portrait": ("a", grey.getvalue())}
-            )
-            assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
-            assert "face" in answer.json()["message"]
+            for data, says in [
+                (b"", "empty"), (b"GIF89a", "cannot be read"), (b"x" * 900, "cannot be read"),
+                (grey.getvalue(), "face"),
+            ]:  # fmt: skip
+                files = {"portrait": ("a", data)}
+                answer = await server.client.post("/api/avatars", files=files)
+                assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+                assert says in answer.json()["message"], answer.text
+                assert "/tmp" not in answer.text
 
     asyncio.run(play())
 

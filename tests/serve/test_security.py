@@ -230,22 +230,22 @@ def test_slow_bodies_and_slow_headers_are_answered_and_dropped(
     asyncio.run(play())
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"\x00" * 100,
-        b"GET / HTTP/x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
-        request("POST", "/api/sessions", "Transfer-Encoding: chunked", body="zz\r\n"),
-    ],
-)  # fmt: skip
-def test_malformed_requests_are_answered_and_dropped(data: bytes) -> None:
+MALFORMED = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"\x00" * 100,
+    b"GET / HTTP/x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+    request("POST", "/api/sessions", "Transfer-Encoding: chunked", body="zz\r\n"),
+]  # fmt: skip
+
+
+def test_malformed_requests_are_answered_and_dropped() -> None:
     async def play() -> None:
         async with running() as server:
-            answer = await raw(server, data)
-            assert answer.split(b" ")[1][:1] == b"4", answer
-            assert b"Traceback" not in answer
+            for data in MALFORMED:
+                answer = await raw(server, data)
+                assert answer.split(b" ")[1][:1] == b"4", (data[:60], answer)
+                assert b"Traceback" not in answer
             assert (await server.client.get("/healthz")).status_code == 200
 
     asyncio.run(play())
