@@ -2,6 +2,7 @@
 #
 #   make demo    install, animate the embedded portrait, write demo.mp4
 #   make test    install what tests need, lint, type-check, check the layers, run all tests
+#   make test-integrations   test the adapters with LiveKit, Pipecat and FastRTC (1.6 GB, its own .venv)
 #   make lint    only the checks that need no test run
 #   make bench   measure the whole path on this machine
 #   make clean   remove .venv, caches and demo.mp4
@@ -13,13 +14,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-integrations lint bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/visavis animate --demo -o "$(CURDIR)/demo.mp4"
 
 test: lint
 	@$(BIN)/python -m pytest
+
+# Gradio leaks event loops, which pytest would count as errors.
+test-integrations:
+	@$(PYTHON) -m venv .venv-integrations
+	@.venv-integrations/bin/pip install -q --disable-pip-version-check -e ".[live]" pytest hypothesis \
+	  livekit-agents==1.8.9 livekit==1.1.21 pipecat-ai==1.14.0 fastrtc==0.0.34
+	@.venv-integrations/bin/python -m pytest tests/integrations \
+	  -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 
 lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .

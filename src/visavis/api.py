@@ -287,8 +287,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         text: what to say, instead of ``audio``.
         voice: who says it: "local", or "openai:MODEL[:VOICE]@URL" of a server (voice/speech.py).
         badge: whether every frame says that it is AI-generated.
-        provenance: how origin is declared; by default as this user's settings say: the file is
-            signed (C2PA).
+        provenance: how origin is declared; by default as this user's settings say.
         progress: called after each frame.
 
     Raises:
@@ -299,15 +298,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     check_whole("seed", seed, 0, 2**63 - 1)
     policy = read_policy() if provenance is None else provenance
     audio = _sound_of(audio, text, voice)
-    if motion_out is not None:
-        check_motion_name(motion_out)
-    for target in (out, motion_out):
-        if target is not None:
-            refuse_sources(target, portrait, audio, motion, other)
+    _check_targets(out, motion_out, portrait, audio, motion, other)
     if is_transparent(background):
-        check_alpha(out)
-        if badge:
-            raise InputError("A transparent video has no place for a badge. Leave one of them out.")
+        check_alpha(out, badge)
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
@@ -317,13 +310,11 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         play = Play(animator, prepared, seed, as_timeline(controls))
         scene = stack.enter_context(open_scene(play, sound, heard, trim, motion))
-        has_alpha = is_transparent(background)
+        alpha = is_transparent(background)
         source = Path(portrait) if isinstance(portrait, (str, Path)) else None
         seal = stack.enter_context(open_seal(out, Facts(source), policy))
         writer = stack.enter_context(
-            open_writer(
-                out, prepared.size, fps, sound or heard, trim, has_alpha=has_alpha, seal=seal
-            )
+            open_writer(out, prepared.size, fps, sound or heard, trim, has_alpha=alpha, seal=seal)
         )
         if policy.signing != "off":
             writer.tag(tags(policy, secrets.token_hex(8)))
@@ -333,6 +324,15 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             write_motion(curves, Motion.concatenate(played))
     warnings = (*opened.warnings, *scene.warnings, *seal.warnings)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
+
+
+def _check_targets(out: str | Path, motion_out: str | Path | None, *sources: object) -> None:
+    """Refuse to write over what is read, and motion under a name that no format has."""
+    if motion_out is not None:
+        check_motion_name(motion_out)
+    for target in (out, motion_out):
+        if target is not None:
+            refuse_sources(target, *sources)
 
 
 def _written(

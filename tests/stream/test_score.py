@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from visavis.animator import MotionAnimator
 from visavis.errors import QueueFull
 from visavis.motion.controls import Controls
 from visavis.motion.layout import INDEX
+from visavis.stream.policy import SESSION
 from visavis.stream.score import Score
 from visavis.types import Phase
 
@@ -142,6 +144,39 @@ def test_whatever_happens_meanwhile_the_sound_is_whole_and_in_order(
     assert [f.index for f in frames] == list(range(len(frames)))
     assert abs(len(heard) - 48_000) < 640
     assert np.abs(heard[:47_900] - speech[:47_900]).max() < 0.02
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 100_000))
+def test_whatever_is_pushed_planned_and_handed_out_when_it_is_said_once(
+    animator: MotionAnimator, seed: int
+) -> None:
+    rng, plan = random.Random(seed), SESSION
+    score = Score(animator, None, 0, 16_000, plan, 60.0)  # type: ignore[arg-type]
+    sound, at, out, being_made = np.arange(1, 640 * 30 + 1, dtype=np.float32) / 40_000, 0, [], None
+    for _ in range(400):
+        choice = rng.random()
+        if choice < 0.25 and at < len(sound):
+            size = rng.choice([160, 640, 1500, 5000])
+            score.push(sound[at : at + size], 16_000, "a")
+            at += size
+            if at >= len(sound):
+                score.end()
+        elif choice < 0.28:
+            score.control(Controls(phase=Phase.IDLE, energy=rng.choice([0.8, 1.0, 1.2])))
+        elif choice < 0.6 and being_made is None:
+            being_made = score.next_move(3)
+        elif choice < 0.6 and being_made is not None:
+            score.accept(being_made, *being_made.run())
+            being_made = None
+        else:
+            out.append(score.take())
+    if at < len(sound):
+        score.push(sound[at:], 16_000, "a")
+    score.end()
+    out += play(score, 120)
+    heard = sound_of(out)
+    assert np.array_equal(heard[heard != 0], sound)
 
 
 def test_interrupting_says_exactly_where_and_closes_the_mouth(

@@ -212,12 +212,16 @@ class Conversation:
             try:
                 await self._speak_all(reply, pieces)
             finally:
-                reply.is_ended = True
-                if reply in self._replies and reply.pushed_s:  # an interruption ended it already
-                    with suppress(SessionClosed):
-                        self._mouth.end_audio()
+                self._end(reply)
         if reply.spans or reply.pushed_s:
             self._tell(Happened("reply_ended", reply.speech_id))
+
+    def _end(self, reply: Reply) -> None:
+        """Complete what was pushed of ``reply``, unless an interruption has done so."""
+        reply.is_ended = True
+        if reply in self._replies and reply.pushed_s:
+            with suppress(SessionClosed):
+                self._mouth.end_audio()
 
     async def _speak_all(self, reply: Reply, pieces: AsyncGenerator[Piece, None]) -> None:
         """Speak ``pieces`` as they come, texts a sentence at a time."""

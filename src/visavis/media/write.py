@@ -140,12 +140,14 @@ def _check_pattern(path: str | Path) -> None:
         )
 
 
-def check_alpha(path: str | Path) -> None:
+def check_alpha(path: str | Path, has_badge: bool = False) -> None:
     """Refuse a result that cannot be transparent.
 
     Raises:
-        OutputError: what ``path`` names has no place for alpha.
+        OutputError: what ``path`` names has no place for alpha, or a badge is asked for.
     """
+    if has_badge:
+        raise OutputError("A transparent video has no place for a badge. Leave one of them out.")
     kind = _kind(path)
     if kind == ".rgb" or (kind in RECIPES and kind not in ALPHA_RECIPES):
         raise OutputError(f"{shown(path)} cannot be transparent. Use {ALPHA_KINDS}.")

@@ -44,6 +44,11 @@ class Output:
     task: asyncio.Task[Any]
 
 
+def _is_within(address: str, place: str) -> bool:
+    """Return whether ``address`` is ``place`` or lies below it: ``place``.evil does not."""
+    return address == place or address.startswith(place.rstrip("/") + "/")
+
+
 class Sending:
     """The outputs of all sessions."""
 
@@ -69,7 +74,7 @@ class Sending:
             NotAllowed: the operator has not allowed it. InputError: there is no such output.
         """
         is_push = name.startswith((*RTMP, *WHIP))
-        allowed = is_push and name.startswith(tuple(self._settings.push_to or ("\0",)))
+        allowed = is_push and any(_is_within(name, place) for place in self._settings.push_to)
         if name == CAMERA or (is_push and not allowed):
             raise NotAllowed("This server does not send there; see its setting `push_to`.")
         if len(self.of(live)) >= _MOST:

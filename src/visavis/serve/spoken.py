@@ -66,12 +66,16 @@ class Speaker:
         async with self._turn:
             try:
                 while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                    while self._waiting_s() > AHEAD_S:
-                        await asyncio.sleep(_LOOK_S)
+                    await self._room()
                     self._mouth.push_audio(*piece, speech_id=event_id)
             except VisavisError as error:
                 self._failed(event_id, str(error))
             self._mouth.end_audio()
+
+    async def _room(self) -> None:
+        """Wait until the session has little left to say."""
+        while self._waiting_s() > AHEAD_S:
+            await asyncio.sleep(_LOOK_S)
 
     def _over(self, task: asyncio.Task[Any]) -> None:
         """Take ``task`` off the list; what nobody expected goes to the log."""

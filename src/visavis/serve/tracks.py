@@ -1,13 +1,13 @@
 """What a WebRTC peer is sent: a session's pictures and sound on one clock, counted from frame 0.
 
 Late pictures are dropped, never queued: the feed of the pictures holds one. Sound is sent in the
-moment's halves of 20 ms, the second one 20 ms after the first, so that what the RTP timestamps say
-and when the packets leave agree (receivers line sound and picture up by that).
+moment's halves on a schedule of its own, a packet every 20 ms, and as much later as pictures take
+to be encoded: aiortc's sender reports tie what the RTP timestamps say to when the packets leave,
+and receivers line sound and picture up by that.
 """
 
 from __future__ import annotations
 
-import asyncio
 from fractions import Fraction
 
 import numpy as np
@@ -17,12 +17,18 @@ from av import AudioFrame, VideoFrame
 
 from visavis.serve.feeds import Feed
 from visavis.stream.moments import Moment
+from visavis.timing import SYSTEM, Clock
 from visavis.types import MOTION_FPS, FloatArray
 
 PICTURES, SOUNDS = 1, 12
 """Moments that wait for a track: the newest picture, half a second of sound."""
 _PICTURE_CLOCK = 90_000
-_PACKET_S = 0.02
+_PACKET_NS = 20_000_000
+_MOMENT_NS = 2 * _PACKET_NS
+LATER_NS = 20_000_000
+"""How much later sound is sent than it was handed out: about what encoding a picture takes."""
+_OFF_NS = 30_000_000
+"""A schedule that is so far from what comes begins anew."""
 _FULL = 32_767
 
 
@@ -55,30 +61,41 @@ class SoundTrack(MediaStreamTrack):  # type: ignore[misc]
 
     kind = "audio"
 
-    def __init__(self, feed: Feed[Moment]) -> None:
-        """Send what ``feed`` gives."""
+    def __init__(self, feed: Feed[Moment], clock: Clock = SYSTEM) -> None:
+        """Send what ``feed`` gives, at the pace of ``clock``."""
         super().__init__()
         self._feed = feed
+        self._clock = clock
         self._rest: list[AudioFrame] = []
+        self._due_ns = 0
 
     async def recv(self) -> AudioFrame:
-        """Return the next 20 ms; pts counts samples from frame 0 of the session."""
-        if self._rest and self.readyState == "live":
-            if not len(self._feed):  # not behind: keep to the pace
-                await asyncio.sleep(_PACKET_S)
-            return self._rest.pop(0)
-        moment = await _next(self, self._feed)
-        samples = round(moment.rate * _PACKET_S)
-        start = moment.index * (moment.rate // MOTION_FPS)
-        halves = range(0, len(moment.sound), samples)
-        packets = [_packet(moment.sound[i : i + samples], moment.rate, start + i) for i in halves]
-        self._rest = packets[1:]
-        return packets[0]
+        """Return the next 20 ms when due; pts counts samples from frame 0 of the session."""
+        if not self._rest or self.readyState != "live":
+            self._rest = _packets(await _next(self, self._feed))
+            self._keep_schedule()
+        await self._clock.sleep_until(self._due_ns)
+        self._due_ns += _PACKET_NS
+        return self._rest.pop(0)
+
+    def _keep_schedule(self) -> None:
+        """Begin the schedule anew if it is off; moments that wait in the feed are late already."""
+        due = self._clock.now_ns() + LATER_NS - len(self._feed) * _MOMENT_NS
+        if abs(self._due_ns - due) > _OFF_NS:
+            self._due_ns = due
 
     def stop(self) -> None:
         """Take nothing more."""
         self._feed.close()
         super().stop()
+
+
+def _packets(moment: Moment) -> list[AudioFrame]:
+    """Return the sound of ``moment`` in packets."""
+    samples = moment.rate // 50
+    start = moment.index * (moment.rate // MOTION_FPS)
+    cuts = range(0, len(moment.sound), samples)
+    return [_packet(moment.sound[i : i + samples], moment.rate, start + i) for i in cuts]
 
 
 def _packet(sound: FloatArray, rate: int, pts: int) -> AudioFrame:

@@ -31,8 +31,7 @@ _RAMP_S = 0.32
 """Seconds that the numbers of a control take to change."""
 _LINGER = 6
 """Frames of silence after speech before the face is at rest: more speech may follow."""
-_MOST = 40
-"""Frames made at once, at most."""
+_MOST = 40  # frames made at once
 _FADE_S = 0.015
 """Length of the fade that ends interrupted sound without a click."""
 
@@ -156,7 +155,7 @@ class Score:
     @property
     def queue_s(self) -> float:
         """Seconds of sound that wait to be heard."""
-        return sum(u.seconds for u in self._waiting) + sum(line.left_s for line in self._lines())
+        return sum(u.seconds for u in self._waiting) + sum(x.left_s for x in self._lines())
 
     def overhear(self, samples: FloatArray, rate: int) -> None:
         """Take what the user says."""
@@ -201,7 +200,7 @@ class Score:
         )
         keep = self._fade_out()
         self._line = self._ear = None
-        self._take_back(self.next + keep)
+        self._take_back(self.next + keep, is_cut=True)
         self.cue(Cue.INTERRUPTED)
         return stopped
 
@@ -233,9 +232,10 @@ class Score:
         """Return the first frame that can still become another one, ``keep`` after the next."""
         return min(self.made, self.next + self.keep)
 
-    def _take_back(self, frame: int) -> None:
+    def _take_back(self, frame: int, *, is_cut: bool = False) -> None:
         """Let the motion go on from ``frame``, between the next one and the last one made."""
-        frame = min(frame, self.made)
+        ended = [p.index + 1 for p in self.planned if p.line not in (None, self._line)]
+        frame = min(frame if is_cut else max(frame, *ended, 0), self.made)
         if frame == self.made or frame < self.next:
             return
         kept = frame - self.next

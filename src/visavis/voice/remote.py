@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,20 +44,22 @@ class RemoteVoice:
             ModelError: the server does not answer as it should.
         """
         httpx = http()
-        asked = {"model": self.model, "voice": self.voice, "response_format": "pcm"}
-        url = f"{self.endpoint.url}/audio/speech"
-        headers = self.endpoint.headers()
         try:
-            with httpx.Client(timeout=patience(), headers=headers) as client:
+            with httpx.Client(timeout=patience(), headers=self.endpoint.headers()) as client:
                 for sentence in sentences(text):
-                    with client.stream("POST", url, json={**asked, "input": sentence}) as answer:
-                        if answer.status_code != 200:
-                            raise self.endpoint.refused(answer.status_code, answer.read())
-                        kind = answer.headers.get("content-type", "")
-                        pieces = answer.iter_bytes(_PIECE_BYTES)
-                        yield from _decoded(pieces, kind, self.endpoint)
+                    yield from self._said(client, sentence)
         except httpx.HTTPError as error:
             raise self.endpoint.unreachable(error) from error
+
+    def _said(self, client: Any, sentence: str) -> Iterator[FloatArray]:
+        """Yield one ``sentence`` in pieces, asked of the server by ``client``."""
+        asked = {"model": self.model, "voice": self.voice, "response_format": "pcm"}
+        url = f"{self.endpoint.url}/audio/speech"
+        with client.stream("POST", url, json={**asked, "input": sentence}) as answer:
+            if answer.status_code != 200:
+                raise self.endpoint.refused(answer.status_code, answer.read())
+            kind = answer.headers.get("content-type", "")
+            yield from _decoded(answer.iter_bytes(_PIECE_BYTES), kind, self.endpoint)
 
 
 def _decoded(pieces: Iterator[bytes], kind: str, endpoint: Endpoint) -> Iterator[FloatArray]:
