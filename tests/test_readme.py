@@ -67,6 +67,7 @@ def test_the_first_result_takes_two_commands() -> None:
 def test_commands_run_as_written(folder: Path) -> None:
     bin_folder = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+    environment |= {"VISAVIS_PROVENANCE": "on", "XDG_CONFIG_HOME": str(folder / "settings")}
     ours = [c for c in commands() if not c.startswith((*SETUP, "make ", "visavis serve"))]
     assert len(ours) >= 5, ours
     for command in ours:
