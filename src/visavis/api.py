@@ -297,10 +297,10 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     watch = Stopwatch()
     check_whole("seed", seed, 0, 2**63 - 1)
     policy = read_policy() if provenance is None else provenance
-    audio = _sound_of(audio, text, voice)
     _check_targets(out, motion_out, portrait, audio, motion, other)
     if is_transparent(background):
         check_alpha(out, badge)
+    audio = _sound_of(audio, text, voice)
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )

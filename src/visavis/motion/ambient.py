@@ -25,6 +25,8 @@ BLINKS_PER_MIN = {Phase.SPEAKING: 17.0, Phase.LISTENING: 13.0, Phase.IDLE: 12.0}
 MEDIAN_WAIT = 0.92
 """The median interval between blinks, in units of the mean one."""
 DOUBLE_BLINK_S = 0.36
+BREATH_Y, BREATH_DEG = 0.009, 0.15
+"""How far a breath moves the head: down, in pupil distances, and in pitch."""
 _SWAY = ((0.3, 1.0), (1.0, 0.8), (2.2, 0.42), (4.5, 0.12))
 """Bands of the head's wandering: upper frequency and share, as tracked in real talking clips."""
 
@@ -175,7 +177,7 @@ def step(
     coefficients = _face(state, seed, seconds)
     look(coefficients, state, seed, frame, rotation, fps)
     rise = breath(seed, seconds)
-    translation = np.array([0.010 * curve(seed, _HEAD + 9, seconds, 0.12), 0.009 * rise])
+    translation = np.array([0.010 * curve(seed, _HEAD + 9, seconds, 0.12), BREATH_Y * rise])
     return state, coefficients, rotation, translation.astype(np.float32)
 
 
@@ -197,7 +199,7 @@ def _head(state: AmbientState, seed: int, seconds: float, phase: Phase) -> Float
         part = [curve(seed, _HEAD + 10 * i + k, seconds, hertz) for i in range(3)]
         sway += np.array(part) * size * (slow if k == 0 else quick)
     sway *= _HEAD_DEG[phase] * (1.0 - np.exp(-seconds / _SETTLING_S))
-    sway[0] += -2.2 * state.nod[0] + 0.15 * breath(seed, seconds)
+    sway[0] += -2.2 * state.nod[0] + BREATH_DEG * breath(seed, seconds)
     sway[2] += 0.25 * sway[1] * curve(seed, _HEAD + 50, seconds, 0.1)
     return np.asarray(np.clip(sway, -9.0, 9.0), np.float32)
 

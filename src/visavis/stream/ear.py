@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from visavis.animator import LiveAnimator
+from visavis.audio.features import ROWS_PER_SECOND
 from visavis.media.resample import Resampler
+from visavis.motion.conditions import ROWS_PER_FRAME
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, Features, FloatArray
 
-ROWS_PER_FRAME = 4
 SLOT = SAMPLE_RATE // MOTION_FPS
 """Samples at 16 kHz that a frame lasts."""
 _USER_LAG = 12
@@ -30,7 +31,7 @@ class Ear:
         self._state: Any = animator.listen()
         self._rows: FloatArray | None = None
         self._first = 0
-        self._rate = 100
+        self._rate = ROWS_PER_SECOND
         self.heard = 0
         self._is_over = False
 

@@ -11,18 +11,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from visavis.audio.features import ROWS_PER_SECOND
 from visavis.audio.phones import PHONES
-from visavis.motion.ambient import EYE_RANGE_DEG, breath
+from visavis.motion.ambient import BREATH_DEG, BREATH_Y, EYE_RANGE_DEG, breath
 from visavis.motion.controls import HEAD_LIMIT, Controls, Timeline
 from visavis.motion.noise import uniform
 from visavis.types import MOTION_FPS, FloatArray
 
 _SILENCE = PHONES.index("SIL")
-_ROWS_PER_S = 100
 _PHRASE_S, _PAUSE_S, _LONG_S = 1.2, 0.22, 5.0
 _CHANNEL = 1700
 _NOD_S, _BROW_S = 0.9, 1.1
-_BREATH_Y, _BREATH_DEG = 0.009, 0.15
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ class Listener:
 
 def listened(listener: Listener, rows: FloatArray, frame: int, is_listening: bool) -> Listener:
     """Return the listener after the user's ``rows`` (r, 45); an answer begins at ``frame``."""
-    spoken = int((rows[:, _SILENCE] < 0.5).sum()) / _ROWS_PER_S
-    quiet = len(rows) / _ROWS_PER_S - spoken
+    spoken = int((rows[:, _SILENCE] < 0.5).sum()) / ROWS_PER_SECOND
+    quiet = len(rows) / ROWS_PER_SECOND - spoken
     pause = listener.pause_s + quiet if spoken < quiet else 0.0
     after = replace(listener, spoken_s=listener.spoken_s + spoken, pause_s=pause)
     has_ended = after.spoken_s >= _PHRASE_S and pause >= _PAUSE_S
@@ -90,7 +89,7 @@ def present(
     for frame in range(first, first + frames):
         seconds = frame / MOTION_FPS
         rise = breath(seed, seconds)
-        added = {"headY": _BREATH_Y * rise, "headPitch": _BREATH_DEG * rise}
+        added = {"headY": BREATH_Y * rise, "headPitch": BREATH_DEG * rise}
         for name, value in ({} if gesture is None else gesture.offsets(frame)).items():
             added[name] = added.get(name, 0.0) + value
         keys.append((seconds, _offset(timeline.at(seconds), added)))

@@ -18,8 +18,9 @@ import numpy as np
 from visavis.animator import LiveAnimator, Prepared
 from visavis.errors import QueueFull
 from visavis.motion.chunks import ChunkPlan
+from visavis.motion.conditions import ROWS_PER_FRAME
 from visavis.motion.controls import Controls, Timeline, mixed
-from visavis.stream.ear import ROWS_PER_FRAME, SLOT, Ear, Hearing, Overheard
+from visavis.stream.ear import SLOT, Ear, Hearing, Overheard
 from visavis.stream.line import Line, Utterance
 from visavis.stream.moments import Interrupted
 from visavis.stream.phases import ATTENTIVE_S, Cue, after
@@ -131,10 +132,8 @@ class Score:
                 "possible. Push no faster than it is spoken, or interrupt first."
             )
         at = self._open
-        if at is not None and (at.rate != rate or speech_id not in (None, at.speech_id)):
+        if at is None or at.rate != rate or speech_id not in (None, at.speech_id):
             self.end()
-            at = None
-        if at is None:
             at = Utterance(speech_id or f"speech-{next(self._numbers)}", rate, self.next)
             self._open = at
             self._waiting.append(at)
@@ -246,8 +245,8 @@ class Score:
         self._chunk = 0
         self.made = frame
         if self._line is not None:  # pauses that were planned are taken back, too
-            planned = sum(p.line is self._line for p in self.planned)
-            self._line_start = frame - planned - self._line.said
+            said = self._line.said + sum(p.line is self._line for p in self.planned)
+            self._line_start = frame - said
 
     # ---- motion is made
 
@@ -270,9 +269,9 @@ class Score:
 
     def _begin(self, utterance: Utterance) -> None:
         """Speak ``utterance`` from the earliest frame on, if there is enough of it."""
-        sounding = int(utterance.seconds * MOTION_FPS)
-        known = int(utterance.seconds * SAMPLE_RATE) - self._animator.look_ahead_samples
-        supply = Supply(max(0, known // SLOT), sounding, utterance.is_ended)
+        samples = int(utterance.seconds * SAMPLE_RATE)
+        known = (samples - self._animator.look_ahead_samples) // SLOT
+        supply = Supply(max(0, known), samples // SLOT, utterance.is_ended)
         if not may_begin(self._plan, supply, self.next - utterance.began_at):
             return
         self._waiting.popleft()
