@@ -59,7 +59,7 @@ class Jaw:
     fps = 25
     look_ahead_samples = 0
 
-    def start(self, seed: int) -> tuple[int, int]:
+    def start(self, seed: int, appearance: object = None) -> tuple[int, int]:
         return seed, 0
 
     def step(

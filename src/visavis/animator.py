@@ -181,7 +181,8 @@ class MotionAnimator:
 
     def start(self, prepared: Prepared, seed: int = 0) -> MotionState:
         """Return the state of a fresh session; equal seeds and sounds give equal frames."""
-        features, motion = self._features.start(), self._motion.start(seed)
+        features = self._features.start()
+        motion = self._motion.start(seed, prepared.appearance)
         return MotionState(prepared, features, motion, start_resample())
 
     def step(

@@ -96,9 +96,9 @@ class TimedMotion:
         self.fps = inner.fps
         self.look_ahead_samples = inner.look_ahead_samples
 
-    def start(self, seed: int) -> Any:
+    def start(self, seed: int, appearance: Any = None) -> Any:
         """Return the inner state of a fresh session."""
-        return self._inner.start(seed)
+        return self._inner.start(seed, appearance)
 
     def step(
         self,

@@ -83,7 +83,9 @@ class Motion:
     relative to the portrait: pitch + raises the chin, yaw + turns the face to the viewer's right,
     roll + tilts the head clockwise as the viewer sees it; about the camera's axes, pitch first,
     then yaw, then roll. ``translation`` (t, 2) right and down, in distances of the portrait's
-    pupils. ``scale`` (t,) size relative to the portrait, 1 = unchanged.
+    pupils. ``scale`` (t,) size relative to the portrait, 1 = unchanged. ``keypoints`` (t, 21, 3)
+    the same frames as implicit keypoints of one portrait (faces/implicit.py), from models that
+    move those; renderers that know them draw them, all others the coefficients.
     """
 
     coefficients: FloatArray
@@ -91,6 +93,7 @@ class Motion:
     translation: FloatArray
     scale: FloatArray
     fps: int = MOTION_FPS
+    keypoints: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -104,6 +107,7 @@ class Motion:
             self.translation[index],
             self.scale[index],
             self.fps,
+            None if self.keypoints is None else self.keypoints[index],
         )
 
     @staticmethod
@@ -119,13 +123,15 @@ class Motion:
 
     @staticmethod
     def concatenate(parts: list[Motion]) -> Motion:
-        """Join stretches of motion that share one frame rate."""
+        """Join stretches of motion that share one frame rate; all have keypoints, or none."""
+        points = [p.keypoints for p in parts if p.keypoints is not None]
         return Motion(
             np.concatenate([p.coefficients for p in parts]),
             np.concatenate([p.rotation for p in parts]),
             np.concatenate([p.translation for p in parts]),
             np.concatenate([p.scale for p in parts]),
             parts[0].fps,
+            np.concatenate(points) if points else None,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from visavis.animator import MotionAnimator
+from visavis.animator import MotionAnimator, Prepared
 from visavis.motion.contact import lip_gap
 from visavis.motion.layout import pack
 from visavis.stream.policy import SESSION
@@ -15,8 +15,12 @@ RATE = 48_000
 SLOT = RATE // 25
 
 
+NOBODY = Prepared(None, (2, 2))
+"""A portrait for sessions that draw nothing."""
+
+
 def new_score(animator: MotionAnimator, seed: int = 0) -> Score:
-    return Score(animator, None, seed, RATE, SESSION, 60.0)  # type: ignore[arg-type]
+    return Score(animator, NOBODY, seed, RATE, SESSION, 60.0)
 
 
 def play(score: Score, frames: int, may_gap: bool = True) -> list[Planned]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scores import RATE, SLOT, gaps, motion_of, new_score, play, sound_of
+from scores import NOBODY, RATE, SLOT, gaps, motion_of, new_score, play, sound_of
 
 from visavis.animator import MotionAnimator
 from visavis.errors import QueueFull
@@ -45,7 +45,7 @@ def test_the_mouth_moves_as_offline(animator: MotionAnimator, speech: np.ndarray
     score = new_score(animator)
     said(score, speech)
     live = gaps([f for f in play(score, 240) if f.is_said])
-    state = animator.start(None)  # type: ignore[arg-type]
+    state = animator.start(NOBODY)
     moved = animator.move(
         state, animator.hear(animator.listen(), _audio(speech), True)[1], _speaking(), 60
     )[1]
@@ -152,7 +152,7 @@ def test_whatever_is_pushed_planned_and_handed_out_when_it_is_said_once(
     animator: MotionAnimator, seed: int
 ) -> None:
     rng, plan = random.Random(seed), SESSION
-    score = Score(animator, None, 0, 16_000, plan, 60.0)  # type: ignore[arg-type]
+    score = Score(animator, NOBODY, 0, 16_000, plan, 60.0)
     sound, at, out, being_made = np.arange(1, 640 * 30 + 1, dtype=np.float32) / 40_000, 0, [], None
     for _ in range(400):
         choice = rng.random()

@@ -11,8 +11,11 @@ from visavis.types import Features, Motion
 class LiveMotion(Protocol):
     """What a motion model offers a live session besides: motion on demand, and taken back."""
 
-    def start(self, seed: int) -> Any:
-        """Return the state of a fresh session."""
+    def start(self, seed: int, appearance: Any = None) -> Any:
+        """Return the state of a fresh session; ``appearance`` is what the renderer prepared.
+
+        Models that move every face alike do not look at it.
+        """
         ...
 
     def extend(
@@ -50,8 +53,11 @@ class MotionModel(Protocol):
         """Samples after a frame's instant whose features it needs, beyond those of the features."""
         ...
 
-    def start(self, seed: int) -> Any:
-        """Return the state of a fresh session."""
+    def start(self, seed: int, appearance: Any = None) -> Any:
+        """Return the state of a fresh session; ``appearance`` is what the renderer prepared.
+
+        Models that move every face alike do not look at it.
+        """
         ...
 
     def step(

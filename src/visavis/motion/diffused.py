@@ -132,8 +132,8 @@ class DiffusedMotion:
         """Samples from a frame's instant to the last row that it may wait for."""
         return (self._plan.longest_wait * ROWS_PER_FRAME - 1) * HOP_SAMPLES
 
-    def start(self, seed: int) -> DiffusedState:
-        """Return the state of a fresh session."""
+    def start(self, seed: int, appearance: Any = None) -> DiffusedState:
+        """Return the state of a fresh session; it moves every face alike."""
         return DiffusedState(seed, blinks.start(seed))
 
     def step(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from visavis.types import FloatArray, Motion
 
 @dataclass(frozen=True)
 class ResampleState:
-    """``last`` the newest motion values kept (k, 58), ``seen`` input and ``made`` output frames."""
+    """``last`` the newest motion values kept (k, 58 or more); frames ``seen`` and ``made``."""
 
     last: FloatArray
     seen: int = 0
@@ -33,7 +33,8 @@ def step_resample(
     around it; past the last one it holds. After ``final``, ``ceil(seen * fps / motion.fps)``
     frames have come out in all.
     """
-    values = np.concatenate([state.last, pack(motion)])
+    fresh = _values(motion)
+    values = np.concatenate([state.last, fresh]) if state.seen else fresh
     seen = state.seen + len(motion)
     oldest = seen - len(values)
     last_known = seen - 1
@@ -50,7 +51,20 @@ def step_resample(
     made = values[a] * (1 - share) + values[b] * share if len(wanted) else values[:0]
     first_needed = (max(end, state.made) * motion.fps) // fps
     keep = values[max(0, min(first_needed, last_known) - oldest) :]
-    return ResampleState(keep, seen, state.made + len(wanted)), unpack(made, fps)
+    return ResampleState(keep, seen, state.made + len(wanted)), _motion(made, fps)
+
+
+def _values(motion: Motion) -> FloatArray:
+    """Return ``motion`` (t, 58), with keypoints (t, 58 + 63)."""
+    if motion.keypoints is None:
+        return pack(motion)
+    return np.concatenate([pack(motion), motion.keypoints.reshape(len(motion), -1)], axis=1)
+
+
+def _motion(values: FloatArray, fps: int) -> Motion:
+    """Return what ``_values`` made into an array."""
+    motion, points = unpack(values[:, :SIZE], fps), values[:, SIZE:]
+    return replace(motion, keypoints=points.reshape(len(points), -1, 3)) if points.size else motion
 
 
 def resample(motion: Motion, fps: int) -> Motion:

@@ -7,6 +7,7 @@ behind the same protocol (motion/base.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,8 +45,8 @@ class RuleMotion:
     fps = MOTION_FPS
     look_ahead_samples = ROWS_AHEAD * HOP_SAMPLES
 
-    def start(self, seed: int) -> RuleState:
-        """Return the state of a fresh session."""
+    def start(self, seed: int, appearance: Any = None) -> RuleState:
+        """Return the state of a fresh session; it moves every face alike."""
         return RuleState(seed, ambient.start(seed, self.fps))
 
     def step(
