@@ -1,0 +1,1 @@
+"""Ditto's motion model: its published denoiser, windows and controls."""
