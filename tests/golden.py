@@ -1,0 +1,62 @@
+"""Golden arrays of the neural path: all of them where ../shared is, else the slices kept here.
+
+They were made by upstream's classes with weights by the rule of ``visavis.nn.rule``; the README
+beside each set says how.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from product import ROOT, SHARED
+from visavis.nn.rule import normal
+
+FULL = SHARED / "data/golden"
+SUBSET = ROOT / "tests/assets/golden"
+IS_FULL = FULL.is_dir()
+TOLERANCE = 1e-4
+"""Largest relative error of float32 paths."""
+
+
+def load(name: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``name``.npz from the full set, or else from the subset.
+
+    The subset may lack arrays, or hold slices of them under names of their own.
+    """
+    with np.load((FULL if IS_FULL else SUBSET) / f"{name}.npz") as file:
+        return dict(file)
+
+
+def subset(name: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``name``.npz from the subset, wherever this runs."""
+    with np.load(SUBSET / f"{name}.npz") as file:
+        return dict(file)
+
+
+def keys(name: str) -> dict[str, tuple[int, ...]]:
+    """Return key -> shape of keys_``name``.json (only in the full set)."""
+    entries = json.loads((FULL / f"keys_{name}.json").read_text("utf-8"))
+    return {key: tuple(entry["shape"]) for key, entry in entries.items()}
+
+
+def rs(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the random input ``name`` by the rule, float32."""
+    return normal(f"input:{name}", shape).astype(np.float32)
+
+
+def picture() -> NDArray[np.uint8]:
+    """Return the picture (1, 3, 256, 256) that the golden networks looked at."""
+    grey = np.clip(0.5 + 0.25 * rs("img", (1, 3, 256, 256)), 0, 1)
+    return np.round(grey * 255).astype(np.uint8)
+
+
+def relative_error(found: Any, expected: Any) -> float:
+    """Return max |found - expected| / max |expected|, infinite if the shapes differ."""
+    a, b = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if a.shape != b.shape:
+        return float("inf")
+    return float(np.abs(a - b).max() / np.abs(b).max())
