@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from visavis import hub
+from visavis.hub import assets as hub
 from visavis.errors import UnknownModel, WeightsMismatch
 
 

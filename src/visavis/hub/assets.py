@@ -14,7 +14,7 @@ from pathlib import Path
 
 from visavis.errors import UnknownModel, WeightsMismatch
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parent.parent / "assets"
 
 
 @cache
