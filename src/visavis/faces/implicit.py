@@ -22,6 +22,22 @@ BINS = 66
 
 
 @dataclass(frozen=True)
+class _Eye:
+    """One eye in MediaPipe's topology: corners, three pairs of upper and lower lid, iris."""
+
+    outer: int
+    inner: int
+    lids: tuple[tuple[int, int], ...]
+    iris: int
+
+
+_EYES = (
+    _Eye(33, 133, ((159, 145), (160, 144), (158, 153)), 468),
+    _Eye(263, 362, ((386, 374), (387, 373), (385, 380)), 473),
+)
+
+
+@dataclass(frozen=True)
 class Implicit:
     """What M says of ``t`` pictures, all float32.
 
@@ -51,13 +67,59 @@ class Implicit:
 class Sitter:
     """Whom motion is made for: what his pictures say of him, one of a photograph, ``n`` of a clip.
 
-    ``eye_open`` (n, 2) openness of the left and right eye, ``eye_ball`` (n, 6) gaze, as Ditto's
-    conditions have them.
+    ``eye_open`` (n, 2) and ``eye_ball`` (n, 6) are what ``eye_state`` says. The rows of a clip are
+    at ``types.MOTION_FPS``; frame ``i`` of a result goes with row ``row(i)``, which is what the
+    renderer shows there.
     """
 
     faces: Implicit
     eye_open: FloatArray
     eye_ball: FloatArray
+    loop: str = "mirror"
+
+    def row(self, frame: int) -> int:
+        """Return which picture goes with frame ``frame``: there and back, unless ``loop`` says
+        ``repeat`` or ``hold``; frames before the first go with the first.
+        """
+        rows = len(self.faces)
+        if self.loop == "hold":
+            return min(max(frame, 0), rows - 1)
+        if self.loop == "repeat":
+            return max(frame, 0) % rows
+        return mirrored(frame, rows)
+
+
+def mirrored(frame: int, rows: int) -> int:
+    """Return the row for ``frame`` of a clip played there and back: 0..n-1, n-1..0, 0.. (spec 2).
+
+    Negative frames go with row 0.
+    """
+    turned = max(frame, 0) % (2 * rows)
+    return min(turned, 2 * rows - 1 - turned)
+
+
+def eye_state(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how open the eyes are (n, 2) and where they look (n, 6), as Ditto's conditions say it.
+
+    ``points`` (n, 478, 3) in MediaPipe's topology; the first eye is that on the left of the
+    picture. Openness is three gaps between the lids over the eye's width. The gaze is how the
+    direction from the eye's middle to the iris differs from that of its corners, times the length
+    of the former, in the unit of ``points``: parts of a square crop's side. Flattened as x, y, z of
+    both eyes in turn (ditto-spec 2).
+    """
+    shut, looks = zip(*(_eye(points.astype(np.float64), eye) for eye in _EYES), strict=True)
+    gaze = np.stack(looks, axis=-1).reshape(len(points), -1)
+    return np.stack(shut, axis=-1).astype(np.float32), gaze.astype(np.float32)
+
+
+def _eye(points: FloatArray, eye: _Eye) -> tuple[FloatArray, FloatArray]:
+    """Return openness (n,) and gaze (n, 3) of one ``eye``."""
+    across = points[:, eye.outer] - points[:, eye.inner]
+    width = np.linalg.norm(across, axis=-1)
+    gaps = sum(np.linalg.norm(points[:, a] - points[:, b], axis=-1) for a, b in eye.lids)
+    off = points[:, eye.iris] - (points[:, eye.outer] + points[:, eye.inner]) / 2
+    away = np.linalg.norm(off, axis=-1, keepdims=True)
+    return gaps / width, off - away * across / width[:, None]
 
 
 def degrees(logits: FloatArray) -> FloatArray:
@@ -94,3 +156,20 @@ def place(face: Implicit) -> FloatArray:
     """Return where the points of ``face`` are (t, 21, 3)."""
     turned = rotations(degrees(face.pitch), degrees(face.yaw), degrees(face.roll))
     return placed(face.kp, turned, face.exp, face.t, face.scale)
+
+
+def head_rotations(angles: FloatArray) -> FloatArray:
+    """Return (t, 3, 3), for points as rows, of ``angles`` (t, 3) in the terms of ``types.Motion``.
+
+    With x right, y down and z away, LivePortrait's pitch + lowers the chin and its yaw + turns the
+    face to the viewer's left; the order of the turns is the same.
+    """
+    return rotations(-angles[..., 0], -angles[..., 1], angles[..., 2])
+
+
+def head_angles(rotation: FloatArray) -> FloatArray:
+    """Return pitch, yaw and roll (t, 3) that ``head_rotations`` makes ``rotation`` (t, 3, 3) of."""
+    r = np.asarray(rotation, np.float64)
+    yaw = np.arcsin(np.clip(r[..., 0, 2], -1, 1))
+    pitch, roll = np.arctan2(-r[..., 1, 2], r[..., 2, 2]), np.arctan2(r[..., 0, 1], r[..., 0, 0])
+    return np.degrees(np.stack([pitch, yaw, roll], axis=-1)).astype(np.float32)
