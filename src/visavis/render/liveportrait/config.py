@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from visavis.errors import WeightsMismatch
 
@@ -84,7 +85,7 @@ class LivePortraitConfig:
             WeightsMismatch: ``text`` holds something else.
         """
         try:
-            sizes = json.loads(text)
+            sizes: dict[str, Any] = json.loads(text)
             known = {field.name for field in fields(LivePortraitConfig)}
             if not isinstance(sizes, dict) or set(sizes) != known:
                 raise ValueError("its names are others")
@@ -93,6 +94,5 @@ class LivePortraitConfig:
                 f"The sizes of the networks cannot be read ({reason}): {text[:80]!r}. "
                 "Convert the published files again: visavis models convert"
             ) from reason
-        return LivePortraitConfig(
-            **{name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()}
-        )
+        sizes = {name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()}
+        return LivePortraitConfig(**sizes)
