@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from charts import Curve, Panel, draw
 
-from visavis.api import DEMO_SPEECH
 from visavis.machine import cpu_name, resident_mb
 from visavis.media.read import open_audio
+from visavis.opening import DEMO_SPEECH
 from visavis.provenance.policy import Policy
 from visavis.serve.context import Server
 from visavis.serve.live import LiveSession

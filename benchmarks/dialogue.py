@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, load, open_portrait
+from visavis.api import load
 from visavis.dialogue.base import Dialogue, Happened
 from visavis.dialogue.join import RULES, converse, listening, partner_by
 from visavis.media.read import open_audio
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH, open_portrait
 from visavis.stream.session import Session, Settings
 from visavis.stream.worker import Crew
 from visavis.timing import SYSTEM, Stopwatch, percentile

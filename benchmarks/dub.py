@@ -26,7 +26,6 @@ from talk import mean, place, pooled, row, teacher
 
 import visavis
 from visavis.animator import spoken
-from visavis.api import open_portrait
 from visavis.eval.evaluate import Evaluation, Follow, evaluate
 from visavis.eval.track import PAIRS, Track, on_grid, see
 from visavis.faces.film import Film, FilmPortrait, framed
@@ -35,6 +34,7 @@ from visavis.faces.landmarks import track
 from visavis.faces.topology import CHIN, FOREHEAD, LEFT_EYE, RIGHT_EYE
 from visavis.media.read import open_audio
 from visavis.media.write import open_writer
+from visavis.opening import open_portrait
 from visavis.playing import PIECE
 from visavis.render.rig import PortraitRig, express, fit_portrait, load_rig
 from visavis.types import FloatArray, Frame, ImageArray

@@ -50,10 +50,10 @@ from live_seen import (
 )
 from playwright.sync_api import Page, sync_playwright
 
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, open_portrait
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.faces.topology import LIPS_OUTER
 from visavis.media.read import open_audio
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH, open_portrait
 from visavis.types import SAMPLE_RATE, FloatArray, ImageArray
 
 FLAGS = (

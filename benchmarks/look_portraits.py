@@ -12,12 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from visavis.api import open_portrait
 from visavis.audio.phones import PHONES
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.media.image import read_image
 from visavis.media.read import VideoReader
 from visavis.motion import visemes
+from visavis.opening import open_portrait
 from visavis.render.mesh_warp import resized
 from visavis.types import ARKIT_NAMES, ImageArray, Motion, Portrait
 

@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, frames
+from visavis.api import frames
 from visavis.machine import cpu_name
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.provenance.badge import make_badge
 from visavis.provenance.policy import Policy
 from visavis.provenance.sign import Facts, sign_file

@@ -12,13 +12,13 @@ from charts import Curve, Panel, draw
 from renderer_systems import Player, systems
 
 from stream import report_drift, slope
-from visavis.api import DEMO_PORTRAIT, open_portrait
 from visavis.eval import regions
 from visavis.eval.identity import IdentityNet
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.motion.layout import unpack
 from visavis.motion.models import motion_by
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.render.mesh_warp import resized
 from visavis.types import MOTION_FPS, FloatArray, ImageArray, Portrait
 

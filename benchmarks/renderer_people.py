@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from visavis.data.fit import fit
 from visavis.data.people import TEST_PERSONS
 from visavis.errors import InputError
 from visavis.faces.framing import Region, cut, head_and_shoulders
@@ -26,6 +25,7 @@ from visavis.media.read import VideoReader
 from visavis.render.mesh_warp import MeshWarpRenderer, resized
 from visavis.render.rig import PortraitRig, fit_portrait, load_rig, solve
 from visavis.render.solve import Pose, angles
+from visavis.tracking.fit import fit
 from visavis.train.teacher import FaceTeacher
 from visavis.types import ARKIT_NAMES, FloatArray, ImageArray, Motion, Portrait
 
@@ -227,7 +227,7 @@ def driven(portrait: Portrait, points: FloatArray, fps: float, own: FloatArray) 
     """Return the motion that makes ``portrait`` look as ``points`` (t, 478, 3) px of its picture.
 
     ``own`` (478, 3) was found in the portrait by what found ``points``. The expression is fitted
-    over all frames at once (data/fit.py), the head relative to the portrait's.
+    over all frames at once (tracking/fit.py), the head relative to the portrait's.
     """
     face = fit_portrait(load_rig(), own)
     found = fit(load_rig(), points, fps, rest=face)

@@ -23,9 +23,10 @@ import players
 from aiortc.codecs import vpx
 from av import VideoFrame
 
-from visavis.api import DEMO_PORTRAIT, load, open_portrait
+from visavis.api import load
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.machine import cpu_name
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.render.mesh_warp import resized
 from visavis.stream import session as sessions
 from visavis.stream.moments import Moment

@@ -26,12 +26,13 @@ import players
 from charts import Curve, Panel, draw
 
 from stream import minute_statistics, report_drift, slope
-from visavis.api import DEMO_PORTRAIT, load, open_portrait
+from visavis.api import load
 from visavis.eval.identity import IdentityNet
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.machine import cpu_name, resident_mb
 from visavis.motion.layout import pack
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.render.mesh_warp import resized
 from visavis.stream.moments import Moment
 from visavis.stream.session import Session

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import players
 
-from visavis.api import open_portrait
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.media.image import write_image
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import EMOTIONS, Controls
 from visavis.motion.layout import COEFFICIENTS, unpack
+from visavis.opening import open_portrait
 from visavis.render.inset import InsetRenderer
 from visavis.render.mesh_warp import MeshWarpRenderer
 from visavis.types import ImageArray

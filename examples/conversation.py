@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from visavis.api import DEMO_PORTRAIT, load, open_portrait
+from visavis.api import load
 from visavis.dialogue.base import Dialogue, Happened
 from visavis.dialogue.join import Chosen, converse, partner_by
 from visavis.media.read import open_audio
 from visavis.media.resample import resample
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.provenance.policy import Policy
 from visavis.serve.outputs.record import Recording, record
 from visavis.stream.moments import Moment

@@ -5,7 +5,7 @@ import sys
 from PIL import Image
 
 import visavis
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 
 FPS, FIRST, COUNT = 20, 4, 130
 

@@ -33,8 +33,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def speech() -> np.ndarray:
     """The embedded voice (n,) float32 at 16 kHz."""
-    from visavis.api import DEMO_SPEECH
     from visavis.media.read import open_audio
+    from visavis.opening import DEMO_SPEECH
 
     with open_audio(DEMO_SPEECH) as reader:
         return np.concatenate(list(reader.chunks()))
@@ -43,6 +43,6 @@ def speech() -> np.ndarray:
 @pytest.fixture(scope="session")
 def portrait() -> Portrait:
     """The embedded portrait, opened once."""
-    from visavis.api import DEMO_PORTRAIT, open_portrait
+    from visavis.opening import DEMO_PORTRAIT, open_portrait
 
     return open_portrait(DEMO_PORTRAIT)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import visavis
-from visavis import api
+from visavis import api, opening
 from visavis.errors import InputError, NoFaceFound, OutputError, UnreadableMedia
+from visavis.faces.framing import cut, head_and_shoulders
 from visavis.motion.conditions import gaze_of
 from visavis.motion.controls import Controls, Timeline
 from visavis.motion.files import read_motion, write_motion
@@ -53,7 +54,7 @@ def test_frames_by_hand_are_the_same_frames(
 ) -> None:
     whole = list(visavis.frames(portrait, sound, size=SIZE, seed=3))
     animator = visavis.load()
-    face = api.cut(portrait, api.head_and_shoulders(portrait))
+    face = cut(portrait, head_and_shoulders(portrait))
     state = animator.start(animator.prepare(face, (SIZE, SIZE)), seed=3)
     live = []
     samples = np.round(sound[0] * 32_767).astype(np.float32) / 32_768
@@ -121,8 +122,8 @@ def test_trimming_takes_a_part(
 def test_the_whole_photograph_keeps_its_aspect(
     portrait: Portrait, sound: tuple[np.ndarray, int], tmp_path: Path
 ) -> None:
-    tall = api.cut(portrait, api.head_and_shoulders(portrait))
-    part = api.cut(tall, type(api.head_and_shoulders(tall))(100, 0, 824, 1024))
+    tall = cut(portrait, head_and_shoulders(portrait))
+    part = cut(tall, type(head_and_shoulders(tall))(100, 0, 824, 1024))
     out = tmp_path / "a.mp4"
     result = visavis.animate(
         part, (sound[0][:1600], 16_000), out, crop=False, size=256, progress=None
@@ -218,17 +219,17 @@ def test_an_error_on_the_way_leaves_nothing(
 
 def test_nothing_that_is_read_is_written_over(tmp_path: Path) -> None:
     picture = tmp_path / "face.gif"
-    picture.write_bytes(api.DEMO_PORTRAIT.read_bytes())
+    picture.write_bytes(opening.DEMO_PORTRAIT.read_bytes())
     before = picture.read_bytes()
     with pytest.raises(OutputError, match="what is being read"):
-        visavis.animate(picture, api.DEMO_SPEECH, picture)
+        visavis.animate(picture, opening.DEMO_SPEECH, picture)
     with pytest.raises(OutputError, match="what is being read"):
         api.inspect(picture, picture)
     assert picture.read_bytes() == before
 
 
 def test_inspect_draws_and_tells(tmp_path: Path) -> None:
-    report = api.inspect(api.DEMO_PORTRAIT, tmp_path / "seen.png")
+    report = api.inspect(opening.DEMO_PORTRAIT, tmp_path / "seen.png")
     assert report.is_usable
     assert any("face" in line for line in report.lines)
     assert (tmp_path / "seen.png").stat().st_size > 10_000

@@ -17,9 +17,9 @@ import pytest
 
 from product import visavis
 from visavis import __version__
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.motion.files import read_motion
 from visavis.motion.layout import INDEX, pack
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 
 
 @pytest.fixture

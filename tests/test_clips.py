@@ -9,6 +9,7 @@ import pytest
 
 import visavis
 import visavis.api
+import visavis.opening
 from filmed import SIDE, nodding, write_clip
 from product import visavis as run_visavis
 from visavis.errors import InputError, OutputError
@@ -71,7 +72,7 @@ def test_a_clip_before_another_background_is_refused_by_hand_too(
 
 def test_the_command_takes_a_video(portrait: Portrait, speech: np.ndarray, tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mov", nodding(portrait))
-    words = ("animate", "clip.mov", str(visavis.api.DEMO_SPEECH), "--trim", "1:1.6")
+    words = ("animate", "clip.mov", str(visavis.opening.DEMO_SPEECH), "--trim", "1:1.6")
     run = run_visavis(*words, "--redrive", "face", "-o", "out.mp4", folder=tmp_path)
     assert run.returncode == 0, run.stderr
     assert f"0.6 s of video, {SIDE}x{SIDE} at 25 fps" in run.stderr
@@ -82,6 +83,6 @@ def test_the_command_takes_a_video(portrait: Portrait, speech: np.ndarray, tmp_p
 def test_videos_are_known_by_what_is_in_them(portrait: Portrait, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", nodding(portrait)[:2])
     assert is_video(clip.rename(tmp_path / "clip.jpg"))
-    assert not is_video(visavis.api.DEMO_PORTRAIT)
-    assert not is_video(visavis.api.DEMO_SPEECH)
+    assert not is_video(visavis.opening.DEMO_PORTRAIT)
+    assert not is_video(visavis.opening.DEMO_SPEECH)
     assert not is_video(tmp_path / "nothing.mp4")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from visavis.api import DEMO_PORTRAIT
 from visavis.cli import app
 from visavis.convert import convert
 from visavis.errors import InputError, OutputError
 from visavis.motion.files import read_motion, write_motion
 from visavis.motion.layout import unpack
 from visavis.motion.live_link import decode
+from visavis.opening import DEMO_PORTRAIT
 from visavis.types import Motion
 
 

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, speech: np.ndarray) -> Path
     """A folder with what the README's reader has: a photograph and a recording."""
     from PIL import Image
 
-    from visavis.api import DEMO_PORTRAIT
+    from visavis.opening import DEMO_PORTRAIT
 
     place = tmp_path_factory.mktemp("readme")
     Image.open(DEMO_PORTRAIT).save(place / "portrait.jpg", quality=95)

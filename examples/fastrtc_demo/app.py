@@ -15,10 +15,10 @@ import gradio as gr
 from aiortc.codecs import h264, vpx
 from fastrtc import Stream
 
-from visavis.api import DEMO_PORTRAIT
 from visavis.dialogue.join import converse, partner_by
 from visavis.integrations.fastrtc import VisavisHandler
 from visavis.integrations.speaker import open_face
+from visavis.opening import DEMO_PORTRAIT
 
 BITRATE = 2_500_000
 """Bits per second of the picture; aiortc's own 500 kbit/s make a face soft."""

@@ -15,10 +15,10 @@ import numpy as np
 from livekit import agents, rtc
 from livekit.agents import Agent, AgentSession, JobContext, JobProcess, WorkerOptions
 
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.integrations.livekit import AvatarSession
 from visavis.integrations.speaker import Face, open_face
 from visavis.media.read import open_audio
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.types import SAMPLE_RATE
 
 GREETING = "Hello."

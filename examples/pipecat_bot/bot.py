@@ -31,9 +31,9 @@ from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from pipecat.workers.runner import WorkerRunner
 
-from visavis.api import DEMO_PORTRAIT
 from visavis.integrations.pipecat import VisavisVideoService
 from visavis.integrations.speaker import Face, open_face
+from visavis.opening import DEMO_PORTRAIT
 
 SIZE = 512
 LEAD_S = 0.4

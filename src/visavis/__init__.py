@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from visavis.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from visavis.api import animate, frames, load, open_portrait
+    from visavis.api import animate, frames, load
     from visavis.errors import InputError, NoFaceFound, OutputError, VisavisError
     from visavis.motion.controls import Controls, Timeline
+    from visavis.opening import open_portrait
     from visavis.types import Audio, Frame, Motion, Phase, Portrait
 
 __all__ = [
@@ -41,7 +42,7 @@ _HOMES = {
     "animate": "api",
     "frames": "api",
     "load": "api",
-    "open_portrait": "api",
+    "open_portrait": "opening",
     "InputError": "errors",
     "NoFaceFound": "errors",
     "OutputError": "errors",

@@ -12,56 +12,38 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from visavis.animator import MotionAnimator
 from visavis.audio.features import FeatureExtractor
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError, check_whole
-from visavis.faces.film import FilmPortrait, asked, check_words, framed
-from visavis.faces.framing import Region, cut, fitted, head_and_shoulders
 from visavis.faces.inspect import Report, inspect_picture
-from visavis.faces.portrait import make_portrait
-from visavis.faces.watch import read_film
-from visavis.hub import ASSETS
-from visavis.media.given import Sound, seconds_of, sound_file
+from visavis.media.given import Sound, sound_file
 from visavis.media.image import read_image, write_image
-from visavis.media.kinds import is_video
 from visavis.media.place import refuse_sources, whole_file
-from visavis.media.read import Trim
+from visavis.media.read import Trim, has_sound
 from visavis.media.write import FrameWriter, check_alpha, open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Controls, Timeline, as_timeline
-from visavis.motion.files import check_motion_name, write_motion
+from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.models import motion_by
+from visavis.opening import Picture, framed_to, opened
 from visavis.playing import Play, Scene, open_scene
 from visavis.provenance.badge import Badge, make_badge
 from visavis.provenance.policy import Policy, read_policy
 from visavis.provenance.sign import Facts, open_seal, tags
-from visavis.render.background import Background, is_photo, is_transparent
+from visavis.render.background import Background, is_transparent
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
-from visavis.render.renderers import clip_refused, renderer_by
+from visavis.render.renderers import renderer_by
 from visavis.timing import Stopwatch
+from visavis.tracking.acted import acted
 from visavis.types import (
     MOTION_FPS,
     Frame,
-    ImageArray,
     Motion,
-    Portrait,
 )
 from visavis.voice.speech import voice_by
 from visavis.voice.text import spoken
-
-DEMO_PORTRAIT = ASSETS / "demo_portrait.webp"
-DEMO_SPEECH = ASSETS / "demo_speech.flac"
-
-CROP_SIZE = 512
-"""Side in pixels of a head-and-shoulders picture unless ``size`` says otherwise."""
-LONGEST = 1920
-"""Longest side of a whole photograph unless ``size`` says otherwise."""
-
-Picture = str | Path | ImageArray | Portrait
 
 
 @dataclass(frozen=True)
@@ -135,64 +117,6 @@ def parts(
     return PhoneRecognizer(), motion, renderer_by(background, quality)
 
 
-def open_portrait(
-    picture: Picture,
-    face: int | None = None,
-    loop: str | None = None,
-    redrive: str | None = None,
-    needed_s: float | None = None,
-) -> Portrait:
-    """Return the checked portrait in ``picture``: a path, an (h, w, 3) RGB uint8 array.
-
-    A video becomes a portrait that keeps its own head motion, eyes and background and is given new
-    words. ``face`` chooses one of several, counted from 1, left to right; by default the best.
-    ``loop`` is what a clip does when it is over: "pingpong", "repeat" or "hold"; ``redrive`` what
-    of it is moved anew: the "mouth" or the "face", brows and cheeks too (by default the first of
-    these, and what a clip already opened was opened with); ``needed_s`` how many seconds will be
-    shown, so that a long clip is not read to its end.
-
-    Raises:
-        UnreadableMedia: not a picture or video.
-        NoFaceFound: it shows no face that can be animated.
-        InputError: there is no such ``loop`` or ``redrive``, or no face with that number.
-    """
-    check_words(loop, redrive)
-    if isinstance(picture, FilmPortrait):
-        return asked(picture, loop, redrive)
-    if isinstance(picture, Portrait):
-        return picture
-    if not isinstance(picture, np.ndarray):
-        if is_video(picture):
-            return asked(read_film(picture, face, needed_s), loop, redrive)
-        return make_portrait(read_image(picture), face)
-    if picture.dtype != np.uint8 or picture.shape[2:] != (3,) or not picture.size:
-        raise InputError(
-            f"The portrait is an array of {picture.dtype} with shape {picture.shape}. "
-            "Give (height, width, 3) RGB uint8."
-        )
-    return make_portrait(picture, face)
-
-
-def _opened(
-    picture: Picture,
-    face: int | None,
-    loop: str | None,
-    redrive: str | None,
-    background: Background,
-    shown: tuple[Sound | None, Trim | None] = (None, None),
-) -> Portrait:
-    """Return ``open_portrait``, and refuse another ``background`` for a clip.
-
-    ``shown`` is the sound that decides how much of a clip is shown.
-    """
-    is_path = isinstance(picture, (str, Path))
-    is_clip = isinstance(picture, FilmPortrait) or (is_path and is_video(str(picture)))
-    if is_clip and not is_photo(background):
-        raise clip_refused()
-    needed_s = seconds_of(*shown) if is_clip else None
-    return open_portrait(picture, face, loop, redrive, needed_s)
-
-
 def frames(  # noqa: PLR0913 - as animate
     portrait: Picture,
     audio: Sound,
@@ -215,8 +139,8 @@ def frames(  # noqa: PLR0913 - as animate
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
-    opened = _opened(portrait, None, loop, redrive, background, (audio, None))
-    prepared = animator.prepare(*_framed(opened, size, crop))
+    sitter = opened(portrait, None, loop, redrive, background, (audio, None))
+    prepared = animator.prepare(*framed_to(sitter, size, crop))
     play = Play(animator, prepared, seed, as_timeline(controls))
     with (
         sound_file(audio) as sound,
@@ -238,6 +162,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     trim: Trim | None = None,
     face: int | None = None,
     motion: str | Path | None = None,
+    drive: str | Path | None = None,
     motion_out: str | Path | None = None,
     other: Sound | None = None,
     controls: Controls | Timeline | None = None,
@@ -270,6 +195,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             to the end.
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
+        drive: a video of somebody whose head and face this one's follow, with its sound unless
+            ``audio`` is given.
         motion_out: where to write the motion as well.
         other: what another person says meanwhile, to be listened to; without ``audio`` it is also
             the sound of the video.
@@ -297,33 +224,42 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     watch = Stopwatch()
     check_whole("seed", seed, 0, 2**63 - 1)
     policy = read_policy() if provenance is None else provenance
-    _check_targets(out, motion_out, portrait, audio, motion, other)
+    _check_targets(out, motion_out, portrait, audio, motion, drive, other)
     if is_transparent(background):
         check_alpha(out, badge)
-    audio = _sound_of(audio, text, voice)
+    audio = _sound_of(audio, text, voice, drive)
+    script = _script_of(motion, drive)
     animator = load(
         fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
     )
-    opened = _opened(portrait, face, loop, redrive, background, (None if motion else audio, trim))
-    prepared = animator.prepare(*_framed(opened, size, crop))
+    sitter = opened(portrait, face, loop, redrive, background, (None if script else audio, trim))
+    prepared = animator.prepare(*framed_to(sitter, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         play = Play(animator, prepared, seed, as_timeline(controls))
-        scene = stack.enter_context(open_scene(play, sound, heard, trim, motion))
+        scene = stack.enter_context(open_scene(play, sound, heard, trim, script))
+        seal = stack.enter_context(open_seal(out, _facts(portrait), policy))
         alpha = is_transparent(background)
-        source = Path(portrait) if isinstance(portrait, (str, Path)) else None
-        seal = stack.enter_context(open_seal(out, Facts(source), policy))
         writer = stack.enter_context(
             open_writer(out, prepared.size, fps, sound or heard, trim, has_alpha=alpha, seal=seal)
         )
-        if policy.signing != "off":
-            writer.tag(tags(policy, secrets.token_hex(8)))
+        writer.tag(_tags(policy))
         drawn = make_badge(prepared.size, policy) if badge else None
         played = _written(scene, writer, watch, progress, curves is not None, drawn)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
-    warnings = (*opened.warnings, *scene.warnings, *seal.warnings)
-    return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), warnings)
+    notes = (*sitter.warnings, *scene.warnings, *seal.warnings)
+    return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), notes)
+
+
+def _facts(portrait: Picture) -> Facts:
+    """Return what a signature says of where a video comes from."""
+    return Facts(Path(portrait) if isinstance(portrait, (str, Path)) else None)
+
+
+def _tags(policy: Policy) -> dict[str, str]:
+    """Return what a video's own metadata says of its origin."""
+    return {} if policy.signing == "off" else dict(tags(policy, secrets.token_hex(8)))
 
 
 def _check_targets(out: str | Path, motion_out: str | Path | None, *sources: object) -> None:
@@ -355,34 +291,24 @@ def _written(
     return played
 
 
-def _sound_of(audio: Sound | None, text: str | None, voice: str) -> Sound | None:
-    """Return ``audio``, or ``text`` spoken by ``voice``."""
+def _script_of(motion: str | Path | None, drive: str | Path | None) -> Motion | None:
+    """Return motion that is known before: of a file, or what is seen in a video."""
+    if motion is not None and drive is not None:
+        raise InputError("Give a motion file or a driving video, not both.")
+    if motion is not None:
+        return read_motion(motion)
+    return None if drive is None else acted(drive)
+
+
+def _sound_of(
+    audio: Sound | None, text: str | None, voice: str, drive: str | Path | None = None
+) -> Sound | None:
+    """Return ``audio``, ``text`` spoken by ``voice``, or the sound of ``drive`` if it has any."""
     if text is None:
-        return audio
+        return drive if audio is None and drive is not None and has_sound(drive) else audio
     if audio is not None:
         raise InputError("Give a recording or text to speak, not both.")
     return spoken(text, voice_by(voice))
-
-
-def _framed(
-    portrait: Portrait, size: int | None, crop: bool | None
-) -> tuple[Portrait, tuple[int, int]]:
-    """Return the part of ``portrait`` to show and its (width, height) in pixels."""
-    if size is not None:
-        check_size(size)
-    film = portrait if isinstance(portrait, FilmPortrait) else None
-    height, width = portrait.image.shape[:2]
-    region, shape = Region(0, 0, width, height), fitted(width, height, size or LONGEST)
-    if crop or (crop is None and film is None):
-        region, shape = head_and_shoulders(portrait), (size or CROP_SIZE, size or CROP_SIZE)
-    return cut(portrait, region) if film is None else framed(film, region, shape), shape
-
-
-def check_size(size: int) -> None:
-    """Refuse anything but an even number from 64 to 4096."""
-    check_whole("size", size, 64, 4096)
-    if size % 2:
-        raise InputError(f"size {size} is odd; video needs even sides. Use {size + 1}.")
 
 
 def inspect(picture: str | Path, out: str | Path, face: int | None = None) -> Report:

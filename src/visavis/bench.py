@@ -29,14 +29,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 
 from visavis.animator import MotionAnimator, Prepared, spoken
-from visavis.api import (
-    DEMO_PORTRAIT,
-    DEMO_SPEECH,
-    check_size,
-    load,
-    open_portrait,
-    parts,
-)
+from visavis.api import load, parts
 from visavis.audio.features import FeatureExtractor
 from visavis.errors import ModelError, check_whole
 from visavis.faces.framing import cut, head_and_shoulders
@@ -47,6 +40,7 @@ from visavis.media.read import open_audio
 from visavis.media.write import open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Timeline
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH, check_size, open_portrait
 from visavis.playing import PIECE
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visavis.api import Picture, open_portrait
 from visavis.errors import InputError
 from visavis.media.place import refuse_sources
 from visavis.motion.files import check_motion_name, read_motion, write_motion
 from visavis.motion.live_link import is_link, parse_link, send
+from visavis.opening import Picture, open_portrait
 from visavis.render.gltf import write_glb
 from visavis.types import Motion
 

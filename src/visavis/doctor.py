@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from av.codec import Codec, codecs_available
 
-from visavis.api import DEMO_PORTRAIT, load, open_portrait
+from visavis.api import load
 from visavis.errors import ModelError, VisavisError
 from visavis.hub import asset, manifest
 from visavis.machine import cpu_name, cpu_threads
 from visavis.media.cache import VARIABLE, cache_folder, entries, kept_in
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.provenance.policy import read_policy
 from visavis.timing import Stopwatch
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio

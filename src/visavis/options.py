@@ -63,6 +63,10 @@ MotionOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="Play this motion file (.csv, .json, .npz) instead of speech."),
 ]
+DriveOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="A video of somebody whose head and face to follow.", show_default=False),
+]
 MotionOutOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="Also write the motion: .csv (Live Link Face), .json or .npz."),

@@ -1,4 +1,4 @@
-"""What moves a face, from its file to frames: speech, one's own or another's, or a motion file."""
+"""What moves a face, made into frames: speech, one's own or another's, or known motion."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from visavis.errors import InputError
 from visavis.media.given import paired
 from visavis.media.read import Trim, check_trim, open_audio
 from visavis.motion.controls import Timeline
-from visavis.motion.files import read_motion
 from visavis.motion.filters import resample
 from visavis.motion.shaping import directed
-from visavis.types import SAMPLE_RATE, Frame
+from visavis.types import SAMPLE_RATE, Frame, Motion
 
 PIECE = SAMPLE_RATE // 5
 """Samples handed to the animator at a time; any number gives the same frames."""
@@ -47,16 +46,16 @@ def open_scene(
     sound: Path | None,
     other: Path | None,
     trim: Trim | None = None,
-    motion: str | Path | None = None,
+    script: Motion | None = None,
 ) -> Iterator[Scene]:
-    """Open what moves the face: a motion file if there is one, or else speech, own or heard."""
+    """Open what moves the face: motion that is known, or else speech, own or heard."""
     animator, prepared, fps = play.animator, play.prepared, play.animator.fps
-    if motion is not None:
+    if script is not None:
         start, end = check_trim(trim)
-        script = resample(read_motion(motion), fps)
+        script = resample(script, fps)
         script = script[round(start * fps) : None if end is None else round(end * fps)]
         if not len(script):
-            raise InputError(f"{motion} ends before the trim begins, at {start} s.")
+            raise InputError(f"The motion ends before the trim begins, at {start} s.")
         script = directed(script, play.timeline)
         moments = (script[i : i + 1] for i in range(len(script)))
         played = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
@@ -75,4 +74,6 @@ def open_scene(
             drawn = spoken(animator, prepared, pieces, play.seed, play.timeline)
             yield Scene(drawn, total, fps, main.warnings)
     else:
-        raise InputError("There is no sound to speak. Give a recording, or a motion file.")
+        raise InputError(
+            "There is no sound to speak. Give a recording, a motion file, or a driving video."
+        )

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import visavis
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, Tick
+from visavis.api import Tick
 from visavis.data.clip import read_clip
 from visavis.data.prepare import _between, _unfit, prepare, sampled
 from visavis.data.report import Report, Verdict, table, write_report
 from visavis.errors import InputError, OutputError
 from visavis.motion.files import read_motion
 from visavis.motion.layout import INDEX, pack
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.types import SAMPLE_RATE, FloatArray
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from made import heard
 
-from visavis.api import DEMO_SPEECH
 from visavis.audio.phones import PHONES
 from visavis.errors import InputError, UnreadableMedia
 from visavis.eval import alignment
+from visavis.opening import DEMO_SPEECH
 
 
 def written(folder: Path, content: object) -> Path:

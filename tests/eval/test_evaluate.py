@@ -11,11 +11,11 @@ import pytest
 
 import visavis
 from product import visavis as command
-from visavis.api import DEMO_PORTRAIT
 from visavis.errors import InputError, NoFaceFound, UnreadableMedia
 from visavis.eval.evaluate import evaluate
 from visavis.eval.report import write_report
 from visavis.media.write import open_writer
+from visavis.opening import DEMO_PORTRAIT
 
 PROMISED = {
     "closure_recall", "av_offset_ms", "mouth_speed_in_silence", "head_jitter", "blinks_per_min",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from visavis.api import DEMO_PORTRAIT
 from visavis.integrations.speaker import Face, open_face
+from visavis.opening import DEMO_PORTRAIT
 from visavis.stream.worker import Crew
 
 

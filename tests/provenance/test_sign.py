@@ -16,9 +16,9 @@ import av
 import numpy as np
 import pytest
 
-from visavis.api import DEMO_PORTRAIT
 from visavis.errors import InputError, MissingExtra, OutputError
 from visavis.media.place import whole_file
+from visavis.opening import DEMO_PORTRAIT
 from visavis.provenance.certificates import credentials, development_credentials
 from visavis.provenance.policy import Policy
 from visavis.provenance.sign import (

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.errors import UnreadableMedia
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 from visavis.provenance.certificates import development_credentials
 from visavis.provenance.policy import Policy
 from visavis.provenance.sign import Facts, digest_of, settings_of, sidecar_of, sign_file, tags

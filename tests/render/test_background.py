@@ -121,7 +121,8 @@ def test_words_and_arrays_are_told_apart() -> None:
 
 
 def test_a_transparent_mp4_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH, animate
+    from visavis.api import animate
+    from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH
 
     with pytest.raises(OutputError, match=r"cannot be transparent\. Use \.webm"):
         animate(DEMO_PORTRAIT, DEMO_SPEECH, tmp_path / "v.mp4", background="transparent")
@@ -133,7 +134,8 @@ def test_a_transparent_mp4_is_refused_before_anything_is_made(tmp_path: Path) ->
 
 
 def test_clips_keep_their_own_background(tmp_path: Path) -> None:
-    from visavis.api import DEMO_SPEECH, animate
+    from visavis.api import animate
+    from visavis.opening import DEMO_SPEECH
 
     with open_writer(tmp_path / "clip.mp4", (64, 64), 25) as writer:
         writer.write(np.zeros((64, 64, 3), np.uint8))

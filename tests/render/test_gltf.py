@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from visavis.api import DEMO_PORTRAIT, open_portrait
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.render.face_mesh import FaceMesh, generic_mesh, portrait_mesh
 from visavis.render.gltf import to_glb
 from visavis.render.rig import load_rig

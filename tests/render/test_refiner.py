@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from posed import motion
-from visavis.api import open_portrait
+from visavis.opening import open_portrait
 from visavis.render.mesh_warp import MeshWarpRenderer, resized
 from visavis.render.quality import touch_for
 from visavis.render.refiner import make_memory, remembered

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi")
 from loopback import Buzz, bearer, running, tone, until  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from visavis.api import DEMO_PORTRAIT, DEMO_SPEECH  # noqa: E402
+from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH  # noqa: E402
 from visavis.provenance.audit import check_log  # noqa: E402
 from visavis.provenance.consent import Consent, sealing_key, write_consent  # noqa: E402
 from visavis.serve.voices import Voices  # noqa: E402

@@ -15,8 +15,9 @@ pytest.importorskip("pydantic")
 
 from loopback import tone, until  # noqa: E402
 
-from visavis.api import DEMO_PORTRAIT, load  # noqa: E402
+from visavis.api import load  # noqa: E402
 from visavis.errors import InputError, SessionClosed, SessionError  # noqa: E402
+from visavis.opening import DEMO_PORTRAIT  # noqa: E402
 from visavis.provenance.badge import make_badge  # noqa: E402
 from visavis.provenance.policy import Policy  # noqa: E402
 from visavis.serve.avatars import open_avatar  # noqa: E402

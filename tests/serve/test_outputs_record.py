@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from moments import beeps, moment, moments
 
-from visavis.api import DEMO_PORTRAIT
 from visavis.errors import OutputError
+from visavis.opening import DEMO_PORTRAIT
 from visavis.provenance.policy import Policy
 from visavis.provenance.sign import Facts, Seal, digest_of
 from visavis.provenance.verify import Status, verify

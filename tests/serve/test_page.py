@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from browsing import PHONE, browsing, serving, start, visiting, write_wav
-from visavis.api import DEMO_SPEECH
+from visavis.opening import DEMO_SPEECH
 
 MOUTH = """async ([frames, of]) => {
   const source = document.getElementById(of), out = [];

@@ -146,7 +146,7 @@ def test_a_photo_without_a_face_is_refused_in_words(
 
 
 def test_a_portrait_is_taken_in_chosen_and_taken_away(browser: Any, server: str) -> None:
-    from visavis.api import DEMO_PORTRAIT
+    from visavis.opening import DEMO_PORTRAIT
 
     with visiting(browser, server) as page:
         before = page.locator("#avatars label").count()

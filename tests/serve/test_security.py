@@ -17,7 +17,7 @@ pytest.importorskip("fastapi")
 from loopback import Running, bearer, running  # noqa: E402
 
 import visavis  # noqa: E402
-from visavis.api import DEMO_PORTRAIT  # noqa: E402
+from visavis.opening import DEMO_PORTRAIT  # noqa: E402
 from visavis.serve import patience  # noqa: E402
 
 KEY, OTHER = "a-key-of-sixteen+", "another-key-of-it"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from visavis.api import DEMO_SPEECH
 from visavis.errors import QueueFull, UnreadableMedia
+from visavis.opening import DEMO_SPEECH
 from visavis.serve import spoken
 from visavis.serve.sounds import sound_pieces
 from visavis.serve.spoken import Speaker

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from visavis.animator import MotionAnimator, Prepared
-from visavis.api import DEMO_SPEECH, load
+from visavis.api import load
 from visavis.media.read import open_audio
+from visavis.opening import DEMO_SPEECH
 from visavis.types import Portrait
 
 

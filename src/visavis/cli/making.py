@@ -18,6 +18,7 @@ from visavis.options import (
     BadgeOption,
     CropOption,
     DemoOption,
+    DriveOption,
     FaceOption,
     FpsOption,
     ListenOption,
@@ -84,6 +85,7 @@ def animate(  # noqa: PLR0913 - one argument per option
     trim: TrimOption = None,
     face: FaceOption = None,
     motion: MotionOption = None,
+    drive: DriveOption = None,
     motion_out: MotionOutOption = None,
     listen_to: ListenOption = None,
     motion_model: ModelOption = None,
@@ -99,16 +101,16 @@ def animate(  # noqa: PLR0913 - one argument per option
     controls: dict[str, Any],
 ) -> None:
     """Make a video of PORTRAIT speaking AUDIO."""
-    from visavis import api
+    from visavis import api, opening
 
     if demo and portrait is not None:
         raise InputError("--demo brings its own portrait and voice; leave PORTRAIT and AUDIO out.")
     if demo:
-        portrait, audio = str(api.DEMO_PORTRAIT), str(api.DEMO_SPEECH)
-    if portrait is None or all(what is None for what in (audio, text, motion, listen_to)):
+        portrait, audio = str(opening.DEMO_PORTRAIT), str(opening.DEMO_SPEECH)
+    if portrait is None or all(what is None for what in (audio, text, motion, drive, listen_to)):
         raise InputError(
             "animate needs a portrait and a recording: visavis animate PORTRAIT AUDIO -o OUT.mp4 "
-            '(or --demo, or --text "…" or --motion FILE instead of a recording).'
+            '(or --demo, or --text "…", --motion FILE or --drive VIDEO instead of a recording).'
         )
     with _progress_bar(quiet) as progress:
         result = api.animate(
@@ -122,6 +124,7 @@ def animate(  # noqa: PLR0913 - one argument per option
             trim=trim_of(trim),
             face=face,
             motion=motion,
+            drive=drive,
             motion_out=motion_out,
             other=listen_to,
             controls=timeline_of(**controls),

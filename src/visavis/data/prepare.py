@@ -17,8 +17,6 @@ import numpy as np
 from visavis.api import Tick
 from visavis.data import sync
 from visavis.data.clip import Clip, write_clip
-from visavis.data.fit import Fit, fit
-from visavis.data.follow import Follow, Stretch, stretches
 from visavis.data.people import split_of
 from visavis.data.report import Report, Verdict, read_report, write_report
 from visavis.data.sources import TAKES, Source, find_sources
@@ -32,6 +30,9 @@ from visavis.media.read import VideoReader, open_audio
 from visavis.motion.layout import INDEX, SIZE, pack
 from visavis.render.rig import PortraitRig, load_rig
 from visavis.timing import Stopwatch
+from visavis.tracking.acted import sampled
+from visavis.tracking.fit import Fit, fit
+from visavis.tracking.follow import Follow, Stretch, stretches
 from visavis.types import MOTION_FPS, SAMPLE_RATE, FloatArray
 
 CLIP_S, SHORTEST_S = 20.0, 2.0
@@ -339,26 +340,6 @@ def _between(sound: FloatArray, start_s: float, end_s: float) -> FloatArray:
     piece = sound[max(0, start) : max(0, start + count)].astype(np.float32) / 32_767
     before = min(max(0, -start), count)
     return np.pad(piece[: count - before], (before, count - before))[:count]
-
-
-def sampled(
-    values: FloatArray, seconds: FloatArray, start_s: float, late_s: float, frames: int
-) -> FloatArray:
-    """Return motion ``values`` (t, 58), shown at ``seconds`` (t,), at 25 fps (frames, 58).
-
-    Frame ``i`` is what is shown at ``start_s + late_s + i / 25`` s, a cubic through four frames
-    (Catmull and Rom 1974): a straight line would halve a blink.
-    """
-    at = start_s + late_s + np.arange(frames) / MOTION_FPS
-    place = np.interp(at, seconds, np.arange(len(seconds)))
-    left = np.minimum(place.astype(int), len(seconds) - 1)
-    u = (place - left)[:, None]
-    p = [values[np.clip(left + k, 0, len(values) - 1)] for k in (-1, 0, 1, 2)]
-    bend = 2 * p[0] - 5 * p[1] + 4 * p[2] - p[3]
-    rest = 3 * (p[1] - p[2]) + p[3] - p[0]
-    out = p[1] + 0.5 * u * (p[2] - p[0] + u * (bend + u * rest))
-    out[:, :52] = np.clip(out[:, :52], 0, 1)
-    return out.astype(np.float32)
 
 
 def _blinks(values: FloatArray) -> int:

@@ -17,9 +17,10 @@ from fractions import Fraction
 import numpy as np
 
 from visavis.animator import LiveAnimator, Prepared
-from visavis.api import CROP_SIZE, Picture, check_size, load, open_portrait
+from visavis.api import load
 from visavis.errors import QueueFull, SessionClosed
 from visavis.faces.framing import cut, head_and_shoulders
+from visavis.opening import CROP_SIZE, Picture, check_size, open_portrait
 from visavis.render.quality import DEFAULT_QUALITY
 from visavis.stream.moments import Moment
 from visavis.stream.session import Session

@@ -207,6 +207,16 @@ def open_audio(path: str | Path, trim: Trim | None = None) -> Iterator[AudioRead
         yield AudioReader(opened.sounds, samples, warnings)
 
 
+def has_sound(path: str | Path) -> bool:
+    """Tell whether the video ``path`` has a sound track.
+
+    Raises:
+        UnreadableMedia: it cannot be opened.
+    """
+    with open_input(path, VIDEOS) as container:
+        return container.streams.best("audio") is not None
+
+
 class VideoReader:
     """The pictures of one video, decoded one at a time, upright, full-range sRGB values.
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from visavis.api import DEMO_PORTRAIT, open_portrait
 from visavis.errors import InputError
 from visavis.faces.framing import cut, head_and_shoulders
 from visavis.media.image import read_image
+from visavis.opening import DEMO_PORTRAIT, open_portrait
 from visavis.provenance.sign import Facts
 from visavis.serve.consents import Agreed, Consents
 from visavis.serve.keys import new_id
