@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from visavis.hub import assets as hub
 from visavis.errors import UnknownModel, WeightsMismatch
+from visavis.hub import assets as hub
 
 
 @pytest.fixture
