@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from visavis.diffusion.schedule import Array, CosineSchedule, Time, at_least, unary
+import numpy as np
+
+from visavis.diffusion.schedule import Array, CosineSchedule, Schedule, Time, at_least, unary
 
 Denoise = Callable[[Array, Time], Array]
 
@@ -19,6 +21,11 @@ Denoise = Callable[[Array, Time], Array]
 def spaced_times(steps: int) -> tuple[float, ...]:
     """Return ``steps`` + 1 evenly spaced times, 1 first and 0 last; ``steps`` >= 1."""
     return tuple((steps - i) / steps for i in range(steps + 1))
+
+
+def stepped_times(steps: int, last: int = 999) -> tuple[int, ...]:
+    """Return ``steps`` + 1 evenly spaced steps of a SteppedSchedule, ``last`` first and -1 last."""
+    return tuple(int(t) for t in np.linspace(-1, last, steps + 1))[::-1]
 
 
 def cosine_times(steps: int) -> tuple[float, ...]:
@@ -31,7 +38,7 @@ def ddim_step(
     x0: Array,
     t: Time,
     s: Time,
-    schedule: CosineSchedule,
+    schedule: Schedule,
     eta: float = 0.0,
     noise: Array | None = None,
 ) -> Array:
@@ -54,13 +61,14 @@ def sample_ddim(
     denoise: Denoise,
     x: Array,
     times: Sequence[Time],
-    schedule: CosineSchedule,
+    schedule: Schedule,
     eta: float = 0.0,
-    noises: Sequence[Array] | None = None,
+    noises: Sequence[Array | None] | None = None,
 ) -> Array:
     """Return ``x`` (noise, known entries in place) carried from ``times[0]`` to ``times[-1]``.
 
-    ``eta`` above 0 needs ``noises``: one array for each step, else ValueError.
+    ``eta`` above 0 needs ``noises``: one array for each step, else ValueError; the step to clean
+    data may have None.
     """
     if eta > 0.0 and noises is None:
         raise ValueError(f"eta {eta} was given without noises; pass one array for each step")
@@ -99,7 +107,7 @@ def extrapolated(
 
 
 def sample_consistency(
-    denoise: Denoise, noises: Sequence[Array], times: Sequence[Time], schedule: CosineSchedule
+    denoise: Denoise, noises: Sequence[Array], times: Sequence[Time], schedule: Schedule
 ) -> Array:
     """Return data from a network that guesses well in one call: Song et al. (2023), algorithm 1.
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 Array = Any
 """A NumPy array or a torch tensor; a result is of the kind that went in."""
@@ -19,6 +21,22 @@ Time = Any
 
 LEAST = 1e-3
 """Least signal at time 1, and least noise ever divided by: ratios stay within 1e-6 .. 1e6."""
+
+
+class Schedule(Protocol):
+    """How noisy data is: ``alpha(t) * x0 + sigma(t) * noise``, alpha^2 + sigma^2 = 1."""
+
+    def alpha(self, t: Time) -> Any:
+        """Return the share of signal at ``t``."""
+        ...
+
+    def sigma(self, t: Time) -> Any:
+        """Return the share of noise at ``t``."""
+        ...
+
+    def add_noise(self, x0: Array, noise: Array, t: Time) -> Array:
+        """Return what ``x0`` is at time ``t`` with ``noise`` (standard normal, of its shape)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,45 @@ class CosineSchedule:
         turn = t * unit
         limited = turn.clip(0.0, last) if hasattr(turn, "clip") else min(max(turn, 0.0), last)
         return first, limited
+
+
+@dataclass(frozen=True)
+class SteppedSchedule:
+    """The cosine schedule of Nichol and Dhariwal (2021, eq. 17) as they train it: whole steps.
+
+    A time is a whole number (or a NumPy array of them) from 0 to ``steps`` - 1, the noisiest; -1 is
+    clean data. Of each step's noise no more than 0.999 is new.
+    """
+
+    steps: int = 1000
+    offset: float = 0.008
+
+    def alpha(self, t: Time) -> Any:
+        """Return the share of signal at step ``t``."""
+        return _entry(_signal(self.steps, self.offset), t)
+
+    def sigma(self, t: Time) -> Any:
+        """Return the share of noise at step ``t``."""
+        return _entry(np.sqrt(1.0 - _signal(self.steps, self.offset) ** 2), t)
+
+    def add_noise(self, x0: Array, noise: Array, t: Time) -> Array:
+        """Return what ``x0`` is at step ``t`` with ``noise`` (standard normal, of its shape)."""
+        return self.alpha(t) * x0 + self.sigma(t) * noise
+
+
+@cache
+def _signal(steps: int, offset: float) -> NDArray[np.float64]:
+    """Return the share of signal of clean data and of every step after it (steps + 1,)."""
+    turn = (np.arange(steps + 1) / steps + offset) / (1.0 + offset) * 0.5 * math.pi
+    power = np.cos(turn) ** 2
+    kept = np.maximum(power[1:] / power[:-1], 1.0 - 0.999)
+    return np.sqrt(np.concatenate([[1.0], np.cumprod(kept)]))
+
+
+def _entry(table: NDArray[np.float64], t: Time) -> Any:
+    """Return the entries of ``table``, which begins at step -1, for the steps ``t``."""
+    found = table[np.asarray(t) + 1]
+    return found if found.ndim else float(found)
 
 
 def unary(name: str, x: Any) -> Any:
