@@ -17,8 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visavis.errors import WeightsMismatch
-from visavis.nn.checkpoints import State, check_keys, read_converted, write_converted
+from visavis.errors import ModelError, WeightsMismatch
+from visavis.nn.checkpoints import (
+    State,
+    check_keys,
+    read_converted,
+    read_published,
+    write_converted,
+)
 from visavis.nn.rule import rule_weights
 from visavis.render.liveportrait.appearance import AppearanceExtractor
 from visavis.render.liveportrait.config import LivePortraitConfig
@@ -27,6 +33,10 @@ from visavis.render.liveportrait.keypoints import MotionExtractor
 from visavis.render.liveportrait.stitching import eyes_network, lips_network, stitching_network
 from visavis.render.liveportrait.warping import WarpingNetwork
 
+OPTIONAL = ("eyes", "lips")
+"""Networks that Ditto does without, and whose weights its file may lack."""
+CONFIG_FILE = "config.json"
+"""Sizes, beside published files of other than the published sizes."""
 COUNTER = "num_batches_tracked"
 """Last word of keys that training needs and nobody else."""
 _DITTO = "ditto_pytorch/models"
@@ -195,13 +205,41 @@ def rule_state(
     return rule_weights(published_shapes(network, config), known.gain, prefix + nest)
 
 
+def read_published_folder(
+    folder: Path, config: LivePortraitConfig | None = None
+) -> tuple[dict[str, State], LivePortraitConfig]:
+    """Return our weights by network, and their sizes, of published files in or below ``folder``.
+
+    Raises:
+        ModelError: a file is missing.
+        WeightsMismatch: a file is damaged or is not what was published.
+    """
+    sizes = folder / CONFIG_FILE
+    if config is None and sizes.is_file():
+        config = LivePortraitConfig.from_json(sizes.read_text("utf-8"))
+    config = config or LivePortraitConfig()
+    states = {}
+    for network, known in NETWORKS.items():
+        held = read_published(_published_file(folder, network))
+        if known.nest in held or network not in OPTIONAL:
+            states[network] = from_published(network, held, config)
+    return states, config
+
+
 def write_published(
-    folder: Path, layout: str, states: Mapping[str, Mapping[str, NDArray[Any]]]
+    folder: Path,
+    layout: str,
+    states: Mapping[str, Mapping[str, NDArray[Any]]],
+    config: LivePortraitConfig | None = None,
 ) -> list[Path]:
     """Write published weights by network name as ``layout`` ("ditto", "liveportrait") has them.
 
-    Returns the files, which lie in ``folder`` as in the repository of that project.
+    Returns the files, which lie in ``folder`` as in the repository of that project; ``config``
+    lies beside them if it is given.
     """
+    if config is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG_FILE).write_text(config.to_json(), "utf-8")
     files: dict[Path, dict[str, Any]] = {}
     for network, state in states.items():
         known = NETWORKS[network]
@@ -255,6 +293,22 @@ def _shapes(network: str, config: LivePortraitConfig | None) -> dict[str, tuple[
     with torch.device("meta"):
         module = NETWORKS[network].build(config or LivePortraitConfig())
     return {key: tuple(value.shape) for key, value in module.state_dict().items()}
+
+
+def _published_file(folder: Path, network: str) -> Path:
+    """Return the published file of ``network`` in or below ``folder``, the least deep if several.
+
+    Raises:
+        ModelError: there is none.
+    """
+    names = {Path(file).name for file in NETWORKS[network].files.values()}
+    found = [path for name in names for path in folder.rglob(name)]
+    if not found:
+        raise ModelError(
+            f"{folder} has no weights of {network}: neither {network}.safetensors nor "
+            f"{' nor '.join(sorted(names))}. Fetch them: visavis models fetch"
+        )
+    return min(found, key=lambda path: (len(path.parts), str(path)))
 
 
 def _unnested(network: str, held: Mapping[str, Any]) -> dict[str, Tensor]:
