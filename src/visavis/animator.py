@@ -92,6 +92,16 @@ class LiveAnimator(Protocol):
         """Samples after a row of features that must have been heard before it is known."""
         ...
 
+    @property
+    def rows_per_frame(self) -> int:
+        """Rows of features that a frame of motion lasts."""
+        ...
+
+    @property
+    def hears_others(self) -> bool:
+        """Whether ``move`` makes use of what another person says."""
+        ...
+
     def listen(self) -> Any:
         """Return the state of an ear that has heard silence so far."""
         ...
@@ -216,6 +226,16 @@ class MotionAnimator:
     def look_ahead_samples(self) -> int:
         """Samples after a row of features that must have been heard before it is known."""
         return self._features.look_ahead_samples
+
+    @property
+    def rows_per_frame(self) -> int:
+        """Rows of features that a frame of motion lasts."""
+        return self._features.rate // self._motion.fps
+
+    @property
+    def hears_others(self) -> bool:
+        """Whether the motion model makes use of what another person says."""
+        return self._motion.hears_others
 
     def listen(self) -> Any:
         """Return the state of an ear that has heard silence so far."""

@@ -89,6 +89,7 @@ class TimedMotion:
         self._watch = watch
         self.fps = inner.fps
         self.look_ahead_samples = inner.look_ahead_samples
+        self.hears_others = inner.hears_others
 
     def start(self, seed: int, appearance: Any = None) -> Any:
         """Return the inner state of a fresh session."""

@@ -8,19 +8,10 @@ import numpy as np
 from scores import motion_of, new_score, play
 
 from visavis.animator import MotionAnimator
-from visavis.audio.phones import PHONES, SIZE
 from visavis.motion.conditions import gaze_of
 from visavis.motion.controls import Controls, Timeline
 from visavis.motion.layout import INDEX
 from visavis.stream.presence import Gesture, Listener, listened, present
-
-FRAME = 4  # rows
-
-
-def rows(is_speech: bool, frames: int = 1) -> np.ndarray:
-    out = np.zeros((FRAME * frames, SIZE), np.float32)
-    out[:, PHONES.index("AA" if is_speech else "SIL")] = 1.0
-    return out
 
 
 def heard(pattern: list[tuple[bool, int]], is_listening: bool = True) -> list[int]:
@@ -28,7 +19,9 @@ def heard(pattern: list[tuple[bool, int]], is_listening: bool = True) -> list[in
     listener, frame, begun = Listener(5), 0, []
     for is_speech, frames in pattern:
         for _ in range(frames):
-            after = listened(listener, rows(is_speech), frame, is_listening)
+            after = listened(
+                listener, 0.04 * is_speech, 0.04 * (not is_speech), frame, is_listening
+            )
             if after.answers > listener.answers:
                 begun.append(frame)
             listener, frame = after, frame + 1

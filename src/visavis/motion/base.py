@@ -53,6 +53,11 @@ class MotionModel(Protocol):
         """Samples after a frame's instant whose features it needs, beyond those of the features."""
         ...
 
+    @property
+    def hears_others(self) -> bool:
+        """Whether the other person's rows, ``other``, make a difference."""
+        ...
+
     def start(self, seed: int, appearance: Any = None) -> Any:
         """Return the state of a fresh session; ``appearance`` is what the renderer prepared.
 

@@ -111,6 +111,7 @@ class DiffusedMotion:
     """
 
     fps = MOTION_FPS
+    hears_others = True
 
     def __init__(
         self,

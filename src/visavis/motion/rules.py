@@ -43,6 +43,7 @@ class RuleMotion:
     """Motion from phone evidence. Seeded: equal input and seed give equal motion."""
 
     fps = MOTION_FPS
+    hears_others = False
     look_ahead_samples = ROWS_AHEAD * HOP_SAMPLES
 
     def start(self, seed: int, appearance: Any = None) -> RuleState:

@@ -12,26 +12,27 @@ from typing import Any
 import numpy as np
 
 from visavis.animator import LiveAnimator
-from visavis.audio.features import ROWS_PER_SECOND
+from visavis.audio.phones import PHONES
 from visavis.media.resample import Resampler
-from visavis.motion.conditions import ROWS_PER_FRAME
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, Features, FloatArray
 
 SLOT = SAMPLE_RATE // MOTION_FPS
 """Samples at 16 kHz that a frame lasts."""
+_SILENCE = PHONES.index("SIL")
 _USER_LAG = 12
 """Frames of the user's sound that may wait; older sound is let go."""
 
 
 class Ear:
-    """Rows of evidence of one stream of sound; ``heard`` samples so far."""
+    """Rows of features of one stream of sound; ``heard`` samples so far."""
 
     def __init__(self, animator: LiveAnimator) -> None:
         """Hear silence so far."""
         self._state: Any = animator.listen()
+        self._per_frame = animator.rows_per_frame
         self._rows: FloatArray | None = None
         self._first = 0
-        self._rate = ROWS_PER_SECOND
+        self._rate = 0
         self.heard = 0
         self._is_over = False
 
@@ -51,19 +52,23 @@ class Ear:
         """Number of the first row not yet known."""
         return self._first + (0 if self._rows is None else len(self._rows))
 
-    def rows(self, start: int, end: int) -> Features | None:
-        """Return rows ``start`` to ``end``, as far as they are known; None: nothing was heard."""
+    def frames(self, start: int, end: int) -> Features | None:
+        """Return the rows of frames ``start`` to ``end``, as far as they are known.
+
+        None: nothing was heard. Rows before ``start`` are forgotten.
+        """
         if self._rows is None:
             return None
-        low = max(0, start - self._first)
+        low = max(0, start * self._per_frame - self._first)
         self._rows = self._rows[low:]
         self._first += low
-        return Features(self._rows[: max(0, end - self._first)], self._rate, self._first)
+        count = max(0, end * self._per_frame - self._first)
+        return Features(self._rows[:count], self._rate, self._first)
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """Samples for an ``ear`` to hear before rows ``start`` to ``end`` are asked of it."""
+    """Samples for an ``ear`` to hear before the rows of frames ``start`` to ``end`` are asked."""
 
     ear: Ear
     samples: FloatArray
@@ -74,12 +79,7 @@ class Hearing:
     def run(self, animator: LiveAnimator) -> Any:
         """Hear, and return the rows."""
         self.ear.hear(animator, self.samples, self.is_final)
-        return self.ear.rows(self.start, self.end)
-
-    def rows(self, frames: int) -> FloatArray | None:
-        """Return the rows of the first ``frames`` frames, as far as they were known."""
-        heard = self.ear.rows(self.start, self.start + frames * ROWS_PER_FRAME)
-        return None if heard is None else heard.values
+        return self.ear.frames(self.start, self.end)
 
 
 class Overheard:
@@ -92,7 +92,7 @@ class Overheard:
         self._to_ear: Resampler | None = None
         self._rate = 0
         self._pending: list[FloatArray] = []
-        self._row = 0
+        self._frame = 0
         self.is_speaking = False
 
     def push(self, samples: FloatArray, rate: int) -> None:
@@ -105,14 +105,32 @@ class Overheard:
 
     def hearing(self, frames: int, needed: int) -> Hearing | None:
         """Return what is to be heard for ``frames`` frames, of ``needed`` with those after them."""
-        if self._ear is None and not self._pending:
+        if self._ear is None and (not self._pending or not self._animator.hears_others):
+            self._pending.clear()
             return None
         if self._ear is None:
             self._ear = Ear(self._animator)
         samples = np.concatenate([np.zeros(0, np.float32), *self._pending])
         self._pending.clear()
         heard = self._ear.heard + len(samples) - self._animator.look_ahead_samples
-        known = max(0, heard // SLOT) * ROWS_PER_FRAME
-        start = max(self._row, known - (needed + _USER_LAG) * ROWS_PER_FRAME)
-        self._row = min(start + frames * ROWS_PER_FRAME, max(known, self._row))
-        return Hearing(self._ear, samples, False, start, start + needed * ROWS_PER_FRAME)
+        known = max(0, heard // SLOT)
+        start = max(self._frame, known - needed - _USER_LAG)
+        self._frame = min(start + frames, max(known, self._frame))
+        return Hearing(self._ear, samples, False, start, start + needed)
+
+    def spoken_s(self, frames: int, hearing: Hearing | None) -> tuple[float, float] | None:
+        """Return for how many seconds of ``frames`` frames the user spoke, and was quiet.
+
+        What was heard tells, where there is evidence of phones, or else what the caller says.
+        None: nothing was heard.
+        """
+        if not self._animator.hears_others:
+            seconds = frames / MOTION_FPS
+            return seconds * self.is_speaking, seconds * (not self.is_speaking)
+        if hearing is None:
+            return None
+        heard = hearing.ear.frames(hearing.start, hearing.start + frames)
+        if heard is None:
+            return None
+        spoken = int((heard.values[:, _SILENCE] < 0.5).sum()) / heard.rate
+        return spoken, len(heard) / heard.rate - spoken

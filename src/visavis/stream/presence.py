@@ -11,14 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from visavis.audio.features import ROWS_PER_SECOND
-from visavis.audio.phones import PHONES
 from visavis.motion.ambient import BREATH_DEG, BREATH_Y, EYE_RANGE_DEG, breath
 from visavis.motion.controls import HEAD_LIMIT, Controls, Timeline
 from visavis.motion.noise import uniform
-from visavis.types import MOTION_FPS, FloatArray
+from visavis.types import MOTION_FPS
 
-_SILENCE = PHONES.index("SIL")
 _PHRASE_S, _PAUSE_S, _LONG_S = 1.2, 0.22, 5.0
 _CHANNEL = 1700
 _NOD_S, _BROW_S = 0.9, 1.1
@@ -65,10 +62,13 @@ class Listener:
     gesture: Gesture | None = None
 
 
-def listened(listener: Listener, rows: FloatArray, frame: int, is_listening: bool) -> Listener:
-    """Return the listener after the user's ``rows`` (r, 45); an answer begins at ``frame``."""
-    spoken = int((rows[:, _SILENCE] < 0.5).sum()) / ROWS_PER_SECOND
-    quiet = len(rows) / ROWS_PER_SECOND - spoken
+def listened(
+    listener: Listener, spoken: float, quiet: float, frame: int, is_listening: bool
+) -> Listener:
+    """Return the listener after the user was heard: seconds ``spoken`` and ``quiet``.
+
+    An answer begins at ``frame``.
+    """
     pause = listener.pause_s + quiet if spoken < quiet else 0.0
     after = replace(listener, spoken_s=listener.spoken_s + spoken, pause_s=pause)
     has_ended = after.spoken_s >= _PHRASE_S and pause >= _PAUSE_S

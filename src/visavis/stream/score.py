@@ -18,7 +18,6 @@ import numpy as np
 from visavis.animator import LiveAnimator, Prepared
 from visavis.errors import QueueFull
 from visavis.motion.chunks import ChunkPlan
-from visavis.motion.conditions import ROWS_PER_FRAME
 from visavis.motion.controls import Controls, Timeline, mixed
 from visavis.stream.ear import SLOT, Ear, Hearing, Overheard
 from visavis.stream.line import Line, Utterance
@@ -318,11 +317,10 @@ class Score:
         own = None
         if line is not None and self._ear is not None:
             start = self.made - self._line_start
-            rows = (start * ROWS_PER_FRAME, (start + needed) * ROWS_PER_FRAME)
             wanted = (start + needed) * SLOT + self._animator.look_ahead_samples
             samples = line.heard(self._ear.heard, wanted)
             is_final = line.is_whole and self._ear.heard + len(samples) < wanted
-            own = Hearing(self._ear, samples, is_final, *rows)
+            own = Hearing(self._ear, samples, is_final, start, start + needed)
         phase = Phase.SPEAKING if self._line is not None else self.forced or self.phase
         other = self._user.hearing(frames, needed)
         timeline = present(
@@ -357,10 +355,9 @@ class Score:
                     self._line_start += 1  # a pause: what follows is later
             else:
                 self._shown_state = state
-        rows = None if move.other is None else move.other.rows(move.frames)
-        if rows is not None:
+        if heard := self._user.spoken_s(move.frames, move.other):
             is_listening = move.phase is Phase.LISTENING
-            self._listener = listened(self._listener, rows, self.made, is_listening)
+            self._listener = listened(self._listener, *heard, self.made, is_listening)
         if move.line is not None:
             self._chunk += 1
             move.line.forget(0 if self._ear is None else self._ear.heard)
