@@ -177,6 +177,7 @@ class _Hub:
         self._hub = _needed("huggingface_hub")
         self._files = _needed("huggingface_hub.file_download")
         self._tools = _needed("huggingface_hub.utils")
+        self._broken = (_client_error(self._tools.HfHubHTTPError), ConnectionError)
         if quiet:
             self._tools.disable_progress_bars()
         else:
@@ -214,15 +215,8 @@ class _Hub:
         if place.is_file() and digest(place) == offer.sha256:
             return Seen(place.stat().st_size, offer.sha256)
         part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as growing, self._explained(file):
-            if growing.tell() != offer.size:
-                self._files.http_get(
-                    offer.url,
-                    growing,
-                    resume_size=growing.tell(),
-                    headers=self._headers(),
-                    displayed_filename=file.name,
-                )
+        with self._explained(file):
+            self._load(part, offer)
         seen = Seen(part.stat().st_size, digest(part))
         as_offered = replace(file, size=offer.size, sha256=offer.sha256)
         try:
@@ -232,6 +226,20 @@ class _Hub:
             raise
         part.replace(place)
         return seen
+
+    def _load(self, part: Path, offer: _Offer) -> None:
+        """Let ``part`` grow to the whole file, for as long as any of it comes."""
+        part.touch()
+        while (begun := part.stat().st_size) != offer.size:
+            try:
+                with part.open("ab") as growing:
+                    self._files.http_get(
+                        offer.url, growing, resume_size=begun, headers=self._headers()
+                    )
+                return
+            except self._broken:
+                if part.stat().st_size <= begun:
+                    raise
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = self._tools.build_hf_headers(
@@ -258,7 +266,7 @@ class _Hub:
     @contextmanager
     def _explained(self, file: PublishedFile) -> Iterator[None]:
         """Say what the hub's refusals and the network's failures mean for ``file``."""
-        errors: Any = _needed("huggingface_hub.errors")
+        errors: Any = self._tools
         model, again = self._model, f"The same command goes on at {file.name}"
         try:
             yield
@@ -281,13 +289,22 @@ class _Hub:
             status = error.response.status_code if error.response is not None else "no answer"
             hint = "Set HF_TOKEN. " if status in (401, 403) else ""
             raise ModelError(f"The hub refuses ({status}). {hint}{again}.") from error
-        except (errors.HfHubHTTPError.__bases__[0], ConnectionError) as error:
+        except self._broken as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(f"The hub cannot be reached ({reason}). {again}.") from error
         except OSError as error:
             if error.errno is not None:
                 raise
             raise ModelError(f"The download broke off ({error}). {again}.") from error
+
+
+def _client_error(kind: type[Exception]) -> type[Exception]:
+    """Return the widest error of the HTTP client from which ``huggingface_hub`` derives ``kind``.
+
+    The client is requests, httpx or httpx2, by version.
+    """
+    clients = ("requests", "httpx", "httpx2")
+    return [k for k in kind.__mro__ if k.__module__.partition(".")[0] in clients][-1]
 
 
 @contextmanager
