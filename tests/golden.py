@@ -7,6 +7,7 @@ beside each set says how.
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,9 @@ TOLERANCE = 1e-4
 def load(name: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of ``name``.npz from the full set, or else from the subset.
 
-    The subset may lack arrays, or hold slices of them under names of their own.
+    The subset lacks big arrays and has others thinned out: compare by ``thinned``.
     """
     with np.load((FULL if IS_FULL else SUBSET) / f"{name}.npz") as file:
-        return dict(file)
-
-
-def subset(name: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of ``name``.npz from the subset, wherever this runs."""
-    with np.load(SUBSET / f"{name}.npz") as file:
         return dict(file)
 
 
@@ -52,6 +47,29 @@ def picture() -> NDArray[np.uint8]:
     """Return the picture (1, 3, 256, 256) that the golden networks looked at."""
     grey = np.clip(0.5 + 0.25 * rs("img", (1, 3, 256, 256)), 0, 1)
     return np.round(grey * 255).astype(np.uint8)
+
+
+def thinned(array: Any, like: NDArray[Any]) -> NDArray[Any]:
+    """Return every so manieth value of ``array`` along each axis, as ``like`` was thinned out."""
+    array = np.asarray(array)
+    strides = [-(-size // kept) for size, kept in zip(array.shape, like.shape, strict=True)]
+    return array[tuple(slice(None, None, stride) for stride in strides)]
+
+
+def rule_network(name: str, config: Any = None) -> Any:
+    """Return LivePortrait's network ``name`` sized as in ``config``, its weights by the rule."""
+    import torch
+
+    from visavis.render.liveportrait.weights import from_published, made, rule_state
+
+    state = {key: torch.from_numpy(value) for key, value in rule_state(name, config).items()}
+    return made(name, from_published(name, state, config), config)
+
+
+@cache
+def true_network(name: str) -> Any:
+    """Return ``rule_network`` at its published size, once: copy it before you change it."""
+    return rule_network(name)
 
 
 def relative_error(found: Any, expected: Any) -> float:
