@@ -12,8 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.types import FloatArray
+
+IntArray = NDArray[np.int64]
 
 POINTS = 21
 """Implicit keypoints of a face."""
@@ -58,7 +61,7 @@ class Implicit:
         """Return the number of pictures."""
         return len(self.kp)
 
-    def __getitem__(self, index: slice | FloatArray) -> Implicit:
+    def __getitem__(self, index: slice | IntArray) -> Implicit:
         """Return the pictures in ``index``, a slice or an array of numbers."""
         return Implicit(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
@@ -152,10 +155,39 @@ def placed(
     return points.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Posed:
+    """``Implicit`` with a rotation (t, 3, 3), for points as rows, in place of the logits."""
+
+    kp: FloatArray
+    rotation: FloatArray
+    exp: FloatArray
+    t: FloatArray
+    scale: FloatArray
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.kp)
+
+    def __getitem__(self, index: slice | IntArray) -> Posed:
+        """Return the pictures in ``index``, a slice or an array of numbers."""
+        return Posed(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @property
+    def points(self) -> FloatArray:
+        """Return where the points are (t, 21, 3)."""
+        return placed(self.kp, self.rotation, self.exp, self.t, self.scale)
+
+
+def posed(face: Implicit) -> Posed:
+    """Return ``face`` with its angles read as a rotation."""
+    turned = rotations(degrees(face.pitch), degrees(face.yaw), degrees(face.roll))
+    return Posed(face.kp, turned, face.exp, face.t, face.scale)
+
+
 def place(face: Implicit) -> FloatArray:
     """Return where the points of ``face`` are (t, 21, 3)."""
-    turned = rotations(degrees(face.pitch), degrees(face.yaw), degrees(face.roll))
-    return placed(face.kp, turned, face.exp, face.t, face.scale)
+    return posed(face).points
 
 
 def head_rotations(angles: FloatArray) -> FloatArray:
