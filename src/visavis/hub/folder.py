@@ -99,6 +99,26 @@ def missing(model: PublishedModel, folder: Path) -> list[PublishedFile]:
     return [file for file in model.files if not is_whole(folder, file, record)]
 
 
+def found(folder: Path, network: str) -> Path | None:
+    """Return the file of ``network`` in or below ``folder``, converted or published; None: none.
+
+    Of several, a converted one, and then the one least deep.
+    """
+    files = [file for model in CATALOG.values() for file in model.files]
+    theirs = sorted({file.name for file in files if file.network == network})
+    for names in ((f"{network}.safetensors", f"{network}.onnx"), theirs):
+        hits = [path for name in names for path in folder.rglob(name) if path.is_file()]
+        if hits:
+            return min(hits, key=lambda path: (len(path.parts), str(path)))
+    return None
+
+
+def kind(folder: Path) -> PublishedModel:
+    """Return which published model the files in ``folder`` are: Ditto's if any is only Ditto's."""
+    own = [network for network in ("lmdm", "hubert") if found(folder, network)]
+    return CATALOG["ditto" if own else "liveportrait"]
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of the file at ``path``."""
     total = hashlib.sha256()
