@@ -8,8 +8,11 @@
 #   make clean   remove .venv, caches and demo.mp4
 #
 # Another interpreter: make PYTHON=python3.12 demo
+# PyPI's PyTorch for Linux brings 2 GB of CUDA that tests do not need. The CPU build alone:
+#   make test TORCH="torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu"
 
 PYTHON ?= python3
+TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -50,6 +53,7 @@ $(VENV)/installed: pyproject.toml | $(BIN)/pip
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/pip
 	@echo "Installing Visavis and its test tools into $(VENV) ..."
+	@$(PIP) install -q $(TORCH)
 	@$(PIP) install -q -e ".[dev]"
 	@touch $@ $(VENV)/installed
 

@@ -31,7 +31,7 @@ from visavis.playing import Play, Scene, open_scene
 from visavis.provenance.badge import Badge, make_badge
 from visavis.provenance.policy import Policy, read_policy
 from visavis.provenance.sign import Facts, open_seal, tags
-from visavis.render.background import Background, is_transparent
+from visavis.render.background import Background, is_photo, is_transparent
 from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
 from visavis.render.renderers import renderer_by
@@ -85,36 +85,49 @@ def load(
     *,
     fps: int = MOTION_FPS,
     motion_model: str | None = None,
-    steps: int = 1,
+    steps: int | None = None,
     live: bool = False,
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
+    model: str | Path | None = None,
 ) -> MotionAnimator:
-    """Return the packaged animator: phones from sound, motion, mesh warp.
+    """Return an animator: the packaged one (phones from sound, motion, mesh warp), or ``model``.
 
     It holds weights only: one serves any number of portraits and sessions. ``motion_model``,
-    ``steps``, ``background`` and ``quality`` as in ``animate``. ``live`` is for sound that comes as
-    it is spoken: motion then comes four frames at a time; without it chunks grow to a second, which
-    costs less and waits longer.
+    ``steps``, ``background``, ``quality`` and ``model`` as in ``animate``. ``live`` is for sound
+    that comes as it is spoken: motion then comes a few frames at a time; without it chunks grow to
+    a second, which costs less and waits longer.
 
     Raises:
         InputError: ``fps`` is not a whole number from 1 to 240, or there is no such motion
             model, background or quality.
+        ModelError: there is no such ``model``, or its files are not here or not right.
+        MissingExtra: ``model`` needs a package that is not installed.
     """
     check_whole("fps", fps, 1, 240)
-    return MotionAnimator(*parts(motion_model, steps, live, background, quality), fps)
+    return MotionAnimator(*parts(motion_model, steps, live, background, quality, model), fps)
 
 
 def parts(
     motion_model: str | None = None,
-    steps: int = 1,
+    steps: int | None = None,
     live: bool = False,
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
+    model: str | Path | None = None,
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
-    """Return the packaged parts of the animator: what hears, what moves, what draws."""
-    motion = motion_by(motion_model, steps, live)
-    return PhoneRecognizer(), motion, renderer_by(background, quality)
+    """Return the parts of the animator: what hears, what moves, what draws."""
+    if model is None:
+        motion = motion_by(motion_model, 1 if steps is None else steps, live)
+        return PhoneRecognizer(), motion, renderer_by(background, quality)
+    if not is_photo(background) or quality != DEFAULT_QUALITY:
+        raise InputError(
+            f"The model {model} paints faces in its own way, before the photograph's background. "
+            "Leave background and quality out, or leave the model out."
+        )
+    from visavis.neural import open_neural
+
+    return open_neural(model, live=live, steps=steps, motion_model=motion_model)
 
 
 def frames(  # noqa: PLR0913 - as animate
@@ -127,8 +140,9 @@ def frames(  # noqa: PLR0913 - as animate
     crop: bool | None = None,
     other: Sound | None = None,
     controls: Controls | Timeline | None = None,
+    model: str | Path | None = None,
     motion_model: str | None = None,
-    steps: int = 1,
+    steps: int | None = None,
     loop: str | None = None,
     redrive: str | None = None,
     background: Background = "photo",
@@ -136,9 +150,8 @@ def frames(  # noqa: PLR0913 - as animate
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
-    animator = load(
-        fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
-    )
+    looks = {"background": background, "quality": quality}
+    animator = load(fps=fps, motion_model=motion_model, steps=steps, model=model, **looks)
     sitter = opened(portrait, None, loop, redrive, background, (audio, None))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     play = Play(animator, prepared, seed, as_timeline(controls))
@@ -166,8 +179,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     motion_out: str | Path | None = None,
     other: Sound | None = None,
     controls: Controls | Timeline | None = None,
+    model: str | Path | None = None,
     motion_model: str | None = None,
-    steps: int = 1,
+    steps: int | None = None,
     loop: str | None = None,
     redrive: str | None = None,
     background: Background = "photo",
@@ -184,7 +198,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         portrait: a photograph or a clip to be given new words: a path, an (h, w, 3) RGB uint8
             array, or a ``Portrait``.
         audio: a recording, a video with sound, or (samples, rate) with samples (n,) or
-            (n, channels) float in [-1, 1]; None if ``motion`` or ``other`` is given.
+            (n, channels) float in [-1, 1]; None if something else moves the face.
         out: .mp4, .mov, .mkv, .webm, .gif, a folder for PNGs, ``-`` for raw frames.
         size: side of the square in pixels (512), or the longest side without ``crop`` (the
             photograph's own, at most 1920). Even.
@@ -195,14 +209,15 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             to the end.
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
-        drive: a video of somebody whose head and face this one's follow, with its sound unless
-            ``audio`` is given.
+        drive: a video of somebody to follow, with its sound unless ``audio`` is given.
         motion_out: where to write the motion as well.
         other: what another person says meanwhile, to be listened to; without ``audio`` it is also
             the sound of the video.
         controls: what the face is asked to do, all the time or over time.
+        model: published networks instead of the packaged ones: "ditto", "liveportrait", or a
+            folder of theirs (``visavis models``).
         motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
-        steps: calls of the learnt model for each stretch of motion: 1, 2 or 4.
+        steps: calls of the learnt model for each stretch of motion: 1 (default), 2 or 4.
         loop: what a clip does when it is over: "pingpong" (default), "repeat" or "hold".
         redrive: what of a clip is moved anew: its "mouth" (default), or the "face", brows and
             cheeks too. A clip that was opened before keeps what it was opened with.
@@ -229,9 +244,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         check_alpha(out, badge)
     audio = _sound_of(audio, text, voice, drive)
     script = _script_of(motion, drive)
-    animator = load(
-        fps=fps, motion_model=motion_model, steps=steps, background=background, quality=quality
-    )
+    looks = {"background": background, "quality": quality}
+    animator = load(fps=fps, motion_model=motion_model, steps=steps, model=model, **looks)
     sitter = opened(portrait, face, loop, redrive, background, (None if script else audio, trim))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:

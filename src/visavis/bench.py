@@ -130,9 +130,9 @@ class TimedRenderer:
         return self._inner.rough(appearance)
 
 
-def _timed(watch: Stopwatch, fps: int, quality: str) -> MotionAnimator:
+def _timed(watch: Stopwatch, fps: int, quality: str, model: str | None) -> MotionAnimator:
     """Return the packaged animator with every part timed by ``watch``."""
-    features, motion, renderer = parts(quality=quality)
+    features, motion, renderer = parts(quality=quality, model=model)
     return MotionAnimator(
         TimedFeatures(features, watch),
         TimedMotion(motion, watch),
@@ -240,6 +240,7 @@ def measure(
     *,
     size: int = 512,
     quality: str = DEFAULT_QUALITY,
+    model: str | None = None,
     fps: int = 25,
     seconds: int = 20,
     starts: int = 20,
@@ -247,7 +248,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return all figures, ready for JSON; ``soak_minutes`` adds a long run that watches memory.
 
-    ``size`` is the side of the picture in pixels, ``quality`` as in ``animate``.
+    ``size`` is the side of the picture in pixels, ``quality`` and ``model`` as in ``animate``.
 
     Raises:
         InputError: a figure asked for is out of range.
@@ -255,11 +256,11 @@ def measure(
     check_size(size)
     check_whole("seconds", seconds, 1, 3600)
     check_whole("starts", starts, 1, 1000)
-    animator = load(fps=fps, live=True, quality=quality)
+    animator = load(fps=fps, live=True, quality=quality, model=model)
     registration = _registration(animator, size)
     delays, heard = _first_frames(animator, size, starts)
     watch = Stopwatch()
-    run = _throughput(_timed(watch, fps, quality), watch, size, seconds)
+    run = _throughput(_timed(watch, fps, quality, model), watch, size, seconds)
     stages = {name: round(ms, 2) for name, ms in watch.stages_ms(run.frames).items()}
     figures: dict[str, Any] = {
         "frames_per_s": round(run.frames / run.elapsed_s, 1),
@@ -271,6 +272,7 @@ def measure(
         "peak_rss_mb": round(peak_mb()),
         "stages_ms": stages,
         "size": size,
+        "model": model or "packaged",
         "quality": quality,
         "fps": fps,
         "frames": run.frames,
@@ -282,7 +284,7 @@ def measure(
     if not soak_minutes:
         return figures
     watch = Stopwatch()
-    run = _throughput(_timed(watch, fps, quality), watch, size, soak_minutes * 60)
+    run = _throughput(_timed(watch, fps, quality, model), watch, size, soak_minutes * 60)
     return figures | _soak(run, fps, soak_minutes)
 
 
@@ -320,7 +322,7 @@ def table(figures: dict[str, Any]) -> str:
     f = figures
     lines = [
         f"{f['cpu']}, {f['cpu_threads']} threads",
-        f"{f['size']}x{f['size']} at {f['fps']} fps, {f['quality']}, {f['frames']} frames, "
+        f"{f['size']}x{f['size']} at {f['fps']} fps, {f['model']}, {f['quality']}, {f['frames']} frames, "
         "sound in to file closed",
         f"speed       {f['frames_per_s']:8.1f} frames/s, {f['realtime_factor']:.2f} x real time",
         *(f"  {name:<10}{ms:8.2f} ms a frame" for name, ms in f["stages_ms"].items()),

@@ -79,7 +79,14 @@ ModelOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="diffused (learnt) or rules; the best there is by default."),
 ]
-StepsOption = Annotated[int, typer.Option(help="Calls of the learnt motion model: 1, 2 or 4.")]
+NeuralOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Published networks: ditto, liveportrait or a folder (visavis models)."),
+]
+StepsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(help="Calls of the learnt motion model: 1 (default), 2 or 4; Ditto's: 1 to 1000."),
+]
 BackgroundOption = Annotated[
     str,
     typer.Option(help="photo, blur, green, #RRGGBB, a picture file, or transparent (.webm, .mov)."),

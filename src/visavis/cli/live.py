@@ -33,6 +33,10 @@ def serve(  # noqa: PLR0913 - one argument per option
         Optional[str],  # noqa: UP045
         typer.Option(help="draft, standard or high."),
     ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Published networks: ditto, liveportrait or a folder (visavis models)."),
+    ] = None,
     max_sessions: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Sessions at a time; as many as the machine carries by default."),
@@ -50,6 +54,7 @@ def serve(  # noqa: PLR0913 - one argument per option
         "agent": agent,
         "size": size,
         "quality": quality,
+        "model": model,
         "max_sessions": max_sessions,
         "require_consent": require_consent,
     }

@@ -11,7 +11,7 @@ import typer
 
 from visavis.cli.app import app
 from visavis.errors import InputError
-from visavis.options import QualityOption
+from visavis.options import NeuralOption, QualityOption
 
 
 @app.command()
@@ -34,6 +34,7 @@ def doctor(
 def bench(
     size: Annotated[int, typer.Option(help="Side of the square picture in pixels.")] = 512,
     quality: QualityOption = "standard",
+    model: NeuralOption = None,
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 25,
     seconds: Annotated[int, typer.Option(help="Seconds of sound for the throughput.")] = 20,
     starts: Annotated[int, typer.Option(help="Live starts for the first-frame delay.")] = 20,
@@ -43,7 +44,13 @@ def bench(
     from visavis.bench import measure, table
 
     figures = measure(
-        size=size, quality=quality, fps=fps, seconds=seconds, starts=starts, soak_minutes=soak
+        size=size,
+        quality=quality,
+        model=model,
+        fps=fps,
+        seconds=seconds,
+        starts=starts,
+        soak_minutes=soak,
     )
     typer.echo(table(figures))
     typer.echo(json.dumps(figures))

@@ -87,6 +87,7 @@ class ServerSettings:
     ice_servers: tuple[IceServer, ...] = ()
     size: int = 512
     quality: str = DEFAULT_QUALITY
+    model: str | None = None
     seed: int = 0
     voice: str = "local"
     voice_key: str | None = None

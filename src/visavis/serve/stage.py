@@ -13,6 +13,7 @@ from visavis.api import load
 from visavis.dialogue.join import listening
 from visavis.provenance.badge import Badge, make_badge
 from visavis.provenance.policy import Policy
+from visavis.render.quality import DEFAULT_QUALITY
 from visavis.serve.avatars import Avatar, Avatars
 from visavis.serve.consents import Consents
 from visavis.serve.settings import ServerSettings
@@ -68,10 +69,15 @@ class Stage:
         return make_badge((self._settings.size, self._settings.size), self.policy)
 
     async def prepare(self, avatar: Avatar, quality: str) -> tuple[MotionAnimator, Prepared]:
-        """Return what draws ``avatar`` at ``quality``, made on first use, one at a time."""
+        """Return what draws ``avatar`` at ``quality``, made on first use, one at a time.
+
+        Published networks (``model``) have one quality only.
+        """
+        model = self._settings.model
+        quality = quality if model is None else DEFAULT_QUALITY
         async with self._turn:
             if quality not in self._animators:
-                made = await asyncio.to_thread(load, live=True, quality=quality)
+                made = await asyncio.to_thread(load, live=True, quality=quality, model=model)
                 self._animators[quality] = made
             animator = self._animators[quality]
             prepared = self._prepared.setdefault(avatar, {})
