@@ -322,8 +322,8 @@ def table(figures: dict[str, Any]) -> str:
     f = figures
     lines = [
         f"{f['cpu']}, {f['cpu_threads']} threads",
-        f"{f['size']}x{f['size']} at {f['fps']} fps, {f['model']}, {f['quality']}, {f['frames']} frames, "
-        "sound in to file closed",
+        f"{f['model']}, {f['size']}x{f['size']} at {f['fps']} fps, {f['quality']}, "
+        f"{f['frames']} frames, sound in to file closed",
         f"speed       {f['frames_per_s']:8.1f} frames/s, {f['realtime_factor']:.2f} x real time",
         *(f"  {name:<10}{ms:8.2f} ms a frame" for name, ms in f["stages_ms"].items()),
         f"first frame {f['first_frame_ms_p50']:8.1f} ms p50, {f['first_frame_ms_p95']:.1f} ms p95, "
