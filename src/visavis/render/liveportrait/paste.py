@@ -15,6 +15,8 @@ from visavis.types import FloatArray, ImageArray
 
 FEATHER = 25
 """Pixels of the crop over which its border fades."""
+EDGE = 3.0
+"""The same along the picture's own border: beyond it crops are black, which networks smear."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,14 @@ def feather() -> FloatArray:
     return mask.astype(np.float32)
 
 
-def paste_at(square: FaceSquare, source: tuple[int, int], size: tuple[int, int]) -> Paste:
+def paste_at(
+    square: FaceSquare, source: tuple[int, int], size: tuple[int, int], edge: float = EDGE
+) -> Paste:
     """Return how crops of ``square`` go back into a picture.
 
     ``source`` (width, height) is the picture the square was cut from, ``size`` the picture to put
-    it into: the same, scaled. Crops drawn smaller than they are get reduced first.
+    it into: the same, scaled. Crops drawn smaller than they are get reduced first. ``edge`` as
+    ``EDGE``; 0 is upstream's.
     """
     fx, fy = size[0] / source[0], size[1] / source[1]
     scaled = np.array([[fx, 0, fx / 2 - 0.5], [0, fy, fy / 2 - 0.5], [0, 0, 1]])
@@ -63,11 +68,22 @@ def paste_at(square: FaceSquare, source: tuple[int, int], size: tuple[int, int])
     box = Box.around(corners.astype(np.float32), 1, size)
     matrix = np.array([[1, 0, -box.x], [0, 1, -box.y], [0, 0, 1]]) @ matrix
     mask = _warped(feather(), matrix[:2], box)
+    if edge:
+        mask *= _within(box, size, edge * np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     smaller = 1 / np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
     reduced = 2 ** int(np.clip(np.log2(smaller), 0, 6))
     half = (reduced - 1) / 2
     matrix = matrix @ np.array([[reduced, 0, half], [0, reduced, half], [0, 0, 1]])
     return Paste(box, matrix[:2], reduced, mask)
+
+
+def _within(box: Box, size: tuple[int, int], edge: float) -> FloatArray:
+    """Return (h, w): 0 on the border of a picture of ``size``, 1 from ``edge`` px inside."""
+    x, y = (
+        np.minimum(a, n - 1 - a) for a, n in zip(np.ogrid[: size[0], : size[1]], size, strict=True)
+    )
+    inside = np.minimum(x, y).T[box.slices] / edge
+    return np.clip(inside, 0, 1).astype(np.float32)
 
 
 def _warped(picture: Any, matrix: FloatArray, box: Box) -> Any:
