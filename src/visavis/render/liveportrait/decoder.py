@@ -86,4 +86,5 @@ class SpadeDecoder(nn.Module):
         for block in self.ups:
             x = block(functional.interpolate(x, scale_factor=2.0, mode="nearest"), features)
         x = self.out(functional.leaky_relu(x, SLOPE))
-        return functional.pixel_shuffle(x, SHUFFLE).sigmoid()
+        # Float32 from here on: the eight bits of a bfloat16 would show as bands.
+        return functional.pixel_shuffle(x, SHUFFLE).float().sigmoid()

@@ -89,7 +89,7 @@ class TorchEngine:
 
     def stitch(self, source: FloatArray, driving: FloatArray) -> FloatArray:
         """Return ``driving`` (n, 21, 3) with shoulders that fit ``source`` (n or 1, 21, 3)."""
-        rows = torch.from_numpy(stitching_rows(source, driving))
+        rows = torch.tensor(stitching_rows(source, driving))
         return stitched(driving, _as_array(self._run("stitching", rows)))
 
     def retarget(self, which: Retargeting, rows: FloatArray) -> FloatArray:
@@ -103,14 +103,15 @@ class TorchEngine:
                 f"These weights have no network to retarget {which} with. LivePortrait's have one: "
                 "visavis models fetch liveportrait"
             )
-        answer = self._run(which, torch.from_numpy(np.asarray(rows, np.float32)))
+        answer = self._run(which, torch.tensor(rows, dtype=torch.float32))
         return _as_array(answer).reshape(-1, POINTS, 3)
 
     def draw(self, volume: Tensor, source: FloatArray, driving: FloatArray) -> Iterator[FloatArray]:
         """Yield a picture (512, 512, 3), RGB in 0..255, for each of ``driving`` (n, 21, 3)."""
-        start = torch.from_numpy(np.asarray(source, np.float32)[None])
-        for points in np.asarray(driving, np.float32):
-            features = self._run("warping", volume, start, torch.from_numpy(points[None]))
+        start = torch.tensor(source[None], dtype=torch.float32)
+        for points in driving:
+            moved = torch.tensor(points[None], dtype=torch.float32)
+            features = self._run("warping", volume, start, moved)
             picture = self._run("decoder", features)[0]
             yield _as_array(picture.movedim(0, -1) * 255)
 
@@ -151,7 +152,7 @@ def _device(name: str, precision: str) -> torch.device:
 
 def _as_batch(images: FloatArray) -> Tensor:
     """Return pictures (n, h, w, 3) as a tensor (n, 3, h, w) float32."""
-    return torch.from_numpy(np.asarray(images, np.float32)).movedim(-1, 1).contiguous()
+    return torch.tensor(images, dtype=torch.float32).movedim(-1, 1).contiguous()
 
 
 def _as_array(value: Tensor) -> FloatArray:

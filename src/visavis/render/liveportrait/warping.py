@@ -89,8 +89,9 @@ class DenseMotion(nn.Module):
         shifted = sample_volume(self.compress(volume), moves.flatten(1, 2))
         shifted = shifted.unflatten(2, moves.shape[1:3]).transpose(1, 2)
         seen = self.hourglass(torch.cat((heat[:, :, None], shifted), dim=2).flatten(1, 2))
-        mask = self.mask(seen).softmax(dim=1)
-        deformation = torch.einsum("bkdhw,bkdhwp->bdhwp", mask, moves)
+        mask = self.mask(seen).float().softmax(dim=1)
+        # Where to read from stays float32 under autocast, which would halve a contraction.
+        deformation = (mask[..., None] * moves).sum(dim=1)
         return Dense(deformation, self.occlusion(seen.flatten(1, 2)).sigmoid(), mask)
 
 
