@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.errors import InputError, MissingExtra
+from visavis.errors import InputError, MissingExtra, WeightsMismatch
 from visavis.hub import asset
 
 # Importing ONNX Runtime would leave a device id in the home folder and may send usage data.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 DEVICE_VARIABLE = "VISAVIS_DEVICE"
 DEVICES = {
@@ -29,6 +30,12 @@ DEVICES = {
     "openvino": ("OpenVINOExecutionProvider",),
 }
 """Where networks can run, and ONNX Runtime's names of what runs them, the preferred first."""
+_UNREADABLE = (
+    runtime_errors.Fail,
+    runtime_errors.InvalidGraph,
+    runtime_errors.InvalidProtobuf,
+    runtime_errors.NoSuchFile,
+)
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
     "tensorrt": "onnxruntime-gpu and tensorrt",
@@ -45,6 +52,7 @@ class Network:
         Raises:
             InputError: there is no such device.
             MissingExtra: this ONNX Runtime does not serve it.
+            WeightsMismatch: the file is no network, or a damaged one.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -54,7 +62,13 @@ class Network:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         name = device or _chosen()
         wanted = providers(name, onnxruntime.get_available_providers())
-        self._session = onnxruntime.InferenceSession(path, options, providers=wanted)
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=wanted)
+        except _UNREADABLE as error:
+            said = " ".join(str(error).split())[:200]
+            raise WeightsMismatch(
+                f"{path} cannot be read as an ONNX network ({said}). Fetch or make it again."
+            ) from error
         if self._session.get_providers()[0] != wanted[0]:
             raise _missing(name, "it cannot start here")
         self._is_bound = name in ("cuda", "tensorrt")
