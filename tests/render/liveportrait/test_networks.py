@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from golden import TOLERANCE, load, picture, relative_error, rs, rule_network, thinned, true_network  # noqa: E402
+from golden import (  # noqa: E402
+    SUBSET,
+    TOLERANCE,
+    load,
+    picture,
+    relative_error,
+    rs,
+    rule_network,
+    thinned,
+    true_network,
+)
 from visavis.errors import WeightsMismatch  # noqa: E402
 from visavis.faces.implicit import POINTS  # noqa: E402
 from visavis.render.liveportrait import warping  # noqa: E402
@@ -20,6 +30,7 @@ from visavis.render.liveportrait.blocks import identity_grid, sample_volume  # n
 from visavis.render.liveportrait.config import LivePortraitConfig  # noqa: E402
 from visavis.render.liveportrait.weights import NETWORKS  # noqa: E402
 
+FILES = ("appearance_extractor", "motion_extractor", "warp_network", "decoder", "stitch_retarget")
 TINY = LivePortraitConfig.tiny()
 
 
@@ -96,6 +107,14 @@ class TestGolden:
         golden = load("stitch_retarget")
         answer = true_network(name)(torch.from_numpy(golden[f"{theirs}_in"]))
         assert relative_error(answer, golden[f"{theirs}_out"]) <= TOLERANCE
+
+    @pytest.mark.shared
+    @pytest.mark.parametrize("name", FILES)
+    def test_the_subset_is_a_thinned_out_full_set(self, name: str) -> None:
+        full = load(name)
+        with np.load(SUBSET / f"{name}.npz") as subset:
+            for key, kept in subset.items():
+                assert np.array_equal(thinned(full[key], kept), kept), key
 
     @pytest.mark.shared
     def test_inputs_by_rule_are_those_in_the_full_set(self) -> None:

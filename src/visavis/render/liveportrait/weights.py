@@ -245,9 +245,10 @@ def write_published(
         known = NETWORKS[network]
         held = files.setdefault(folder / known.files[layout], {})
         tensors = {key: torch.from_numpy(value) for key, value in state.items()}
-        held.update(
-            {known.nest: {f"module.{k}": v for k, v in tensors.items()}} if known.nest else tensors
-        )
+        if known.nest:
+            held[known.nest] = {f"module.{key}": value for key, value in tensors.items()}
+        else:
+            held.update(tensors)
     for path, held in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(held, path)
