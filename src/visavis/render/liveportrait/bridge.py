@@ -26,8 +26,10 @@ COUNT = len(ARKIT_NAMES)
 RIDGE = 0.02
 """Cost of a large answer, in pictures that show the coefficient fully."""
 MIXED = 96
-"""Pictures with several coefficients at once, besides one with each alone, fully and by half."""
+"""Pictures with several coefficients at once, besides one with each alone, fully, and one by half."""
 _TOGETHER = 5  # coefficients in such a picture, about
+_INSIDE = [ARKIT_NAMES.index(name) for name in ("mouthClose", "tongueOut")]
+_PARTED = 0.6  # jawOpen beside these, which a shut mouth does not show
 _WIDTH = 640
 _BATCH = 8
 
@@ -107,7 +109,9 @@ def _ridge(asked: FloatArray, seen: FloatArray, person: IntArray) -> tuple[Float
 
 def _asked(rng: np.random.Generator, mixed: int) -> FloatArray:
     """Return the coefficients (n, 52) to be drawn, the relaxed face first."""
-    alone = np.concatenate([np.eye(COUNT), 0.5 * np.eye(COUNT)])
+    fully = np.eye(COUNT)
+    fully[_INSIDE, ARKIT_NAMES.index("jawOpen")] = _PARTED
+    alone = np.concatenate([fully, 0.5 * fully])
     chosen = rng.random((mixed, COUNT)) < _TOGETHER / COUNT
     mixture = chosen * rng.random((mixed, COUNT))
     return np.concatenate([np.zeros((1, COUNT)), alone, mixture]).astype(np.float32)
@@ -153,7 +157,7 @@ def read_bridge(path: str | Path) -> Bridge:
         with np.load(path, allow_pickle=False) as file:
             matrix, names = file["matrix"], tuple(file["names"].tolist())
             explained = float(file["explained"])
-    except (OSError, ValueError, KeyError) as reason:
+    except (OSError, EOFError, ValueError, KeyError) as reason:
         raise WeightsMismatch(f"{path} is no bridge ({reason}). Fit it again.") from reason
     if matrix.shape != (COUNT, 3 * POINTS) or names != ARKIT_NAMES:
         raise WeightsMismatch(

@@ -34,11 +34,11 @@ class Paste:
         """Return ``image`` (h, w, 3) with ``crop`` (512, 512, 3), 0..255, put in."""
         out = image.copy()
         part = out[self.box.slices]
-        drawn = np.asarray(np.clip(np.rint(crop), 0, 255), np.uint8)
+        drawn = np.clip(crop, 0, 255)
         if self.reduced > 1:
             side = CROP // self.reduced
-            drawn = np.asarray(cv2.resize(drawn, (side, side), interpolation=cv2.INTER_AREA))
-        front = _warped(drawn, self.matrix, self.box)
+            drawn = cv2.resize(drawn, (side, side), interpolation=cv2.INTER_AREA)
+        front = cv2.convertScaleAbs(_warped(drawn, self.matrix, self.box))
         part[:] = cv2.blendLinear(front, np.ascontiguousarray(part), self.mask, 1 - self.mask)
         return out
 
