@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golden import load
 from visavis.audio import hubert
 from visavis.audio.hubert import (
     FRAME_SAMPLES,
@@ -169,3 +170,36 @@ def test_an_onnx_file_will_do(tmp_path: Path) -> None:
     first = sound[:400] @ noise(1600).reshape(4, 400).T
     second = sound[320:720] @ noise(1600).reshape(4, 400).T
     np.testing.assert_allclose(values[0], (first + second) / 2, rtol=1e-3, atol=1e-4)
+
+
+class TestDitto:
+    """The chunks of Ditto's published code, on samples 1, 2, 3, ... and an encoder that copies."""
+
+    samples = np.arange(1, 32_124, dtype=np.float32)
+
+    @staticmethod
+    def copied(heard: list[np.ndarray]) -> HubertFeatures:
+        def encode(window: np.ndarray) -> np.ndarray:
+            heard.append(window[[0, -1]])
+            return window[np.arange(TOKENS) * 320][:, None]
+
+        return HubertFeatures(encode, normalize=False)
+
+    def test_chunks_of_a_stream(self) -> None:
+        golden, heard = load("wav2feat_chunks"), []
+        features = self.copied(heard)
+        rows = rows_of(features, self.samples, [5000])
+        assert len(rows) == 51
+        np.testing.assert_allclose(rows[:, 0], golden["online_feat_col0"][:51])
+        np.testing.assert_array_equal(heard[1:], golden["online_chunk_first_last_len"][:, :2])
+
+    def test_chunks_of_a_file_are_five_milliseconds_earlier(self) -> None:
+        golden = load("wav2feat_chunks")
+        later = np.concatenate([np.zeros(80, np.float32), self.samples])
+        rows = rows_of(self.copied([]), later, [])
+        np.testing.assert_allclose(rows[:51, 0], golden["offline_feat_col0"])
+
+    def test_silence(self) -> None:
+        features = HubertFeatures(lambda window: tokens_of(window) + np.arange(TOKENS)[:, None])
+        silent = rows_of(features, np.zeros(16_000, np.float32), [])
+        np.testing.assert_array_equal(silent[10:15], features.silence())

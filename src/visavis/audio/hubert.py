@@ -99,6 +99,10 @@ class HubertFeatures:
         after = HubertState(buffer[calls * hop :], state.calls + calls, samples)
         return after, Features(values, self.rate, first)
 
+    def silence(self) -> FloatArray:
+        """Return the rows (NEW, size) of as many frames of silence within silence."""
+        return self._rows(np.zeros(WINDOW_SAMPLES, np.float32))
+
     def _rows(self, window: FloatArray) -> FloatArray:
         """Return the rows (NEW, size) of one call."""
         kept = self._tokens(window)[2 * PAST : 2 * (PAST + NEW)]

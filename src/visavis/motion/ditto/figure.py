@@ -19,7 +19,7 @@ Of a clip only the expression is driven: pose, eyes and blinks are those filmed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -41,7 +41,7 @@ from visavis.motion.ditto.moves import (
     gaze_shift,
     moved,
 )
-from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Motion
+from visavis.types import MOTION_FPS, FloatArray, Motion
 
 _TO_OURS = np.array([-1.0, -1.0, 1.0], np.float32)
 """Signs of LivePortrait's pitch, yaw and roll in the terms of types.Motion, and back."""
@@ -78,10 +78,10 @@ class Style:
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         for name, shape in (("lids", (POINTS, 3)), ("limits", (SIZE,))):
-            given = np.shape(getattr(self, name)) if getattr(self, name) is not None else None
-            if given is not None and given[1:] != shape:
+            given = getattr(self, name)
+            if given is not None and np.shape(given)[1:] != shape:
                 raise InputError(
-                    f"{name} has the shape {given}; (k, {str(shape)[1:-1]}) is needed."
+                    f"{name} has the shape {np.shape(given)}; {('k', *shape)} is needed."
                 )
 
 
@@ -125,7 +125,7 @@ def shown(
     ``asked`` and ``clocks`` have one entry per frame.
     """
     if not len(made):
-        return _motion(np.zeros((0, 3)), np.zeros((0, 2)), np.ones(0), np.zeros((0, POINTS, 3)))
+        return replace(Motion.rest(0), keypoints=np.zeros((0, POINTS, 3), np.float32))
     sitter = figure.sitter.faces[np.array(rows_of(figure.sitter, first, len(made)))]
     if style.limits is not None:
         made = made.clip(style.limits[0], style.limits[1])
@@ -191,13 +191,10 @@ def _seen(sitter: Implicit, posed: Posed) -> Motion:
     apart = np.linalg.norm((here[:, LEFT_EYE] - here[:, RIGHT_EYE])[:, :2], axis=-1)
     shift = (posed.t - sitter.t)[:, :2] / np.maximum(apart, _LEAST_EYES)[:, None]
     rotation = head_angles(np.swapaxes(own, -1, -2) @ posed.rotation)
-    return _motion(rotation, shift, (posed.scale / sitter.scale)[:, 0], posed.points)
-
-
-def _motion(
-    rotation: FloatArray, translation: FloatArray, scale: FloatArray, points: FloatArray
-) -> Motion:
-    """Return motion without coefficients, all float32."""
-    still = np.zeros((len(points), len(ARKIT_NAMES)), np.float32)
-    parts = (x.astype(np.float32) for x in (rotation, translation, scale))
-    return Motion(still, *parts, MOTION_FPS, points.astype(np.float32))
+    return replace(
+        Motion.rest(len(own)),
+        rotation=rotation,
+        translation=shift.astype(np.float32),
+        scale=(posed.scale / sitter.scale)[:, 0],
+        keypoints=posed.points,
+    )

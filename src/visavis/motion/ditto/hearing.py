@@ -28,8 +28,8 @@ def quiet(denoiser: Denoiser, silence: FloatArray | None) -> FloatArray:
         return np.zeros((1, width), np.float32)
     if np.ndim(silence) != 2 or silence.shape[1] != width or not len(silence):
         raise InputError(
-            f"Silence has the shape {np.shape(silence)}; rows of {width} values are needed, as this "
-            "motion model has learnt from."
+            f"Silence has the shape {np.shape(silence)}; rows of {width} values are needed, "
+            "as this motion model has learnt from."
         )
     return silence.astype(np.float32)
 

@@ -83,10 +83,11 @@ class DittoMotion:
     """Ditto's motion without look-ahead beyond a chunk; MotionModel and LiveMotion.
 
     Seeded: equal input and seed give equal motion, however the sound is cut. Motion comes with
-    ``keypoints`` before stitching and without coefficients. The other person is not heard.
+    ``keypoints`` before stitching and without coefficients.
     """
 
     fps = MOTION_FPS
+    hears_others = False
 
     def __init__(
         self,

@@ -76,27 +76,31 @@ def mixed(
     ``origin`` (1 frame) is the driven face that leaves the sitter as he is; None: the driven parts
     themselves take the place of his.
     """
-    frames, parts = len(driven), {}
+    parts = {}
     for part in (f.name for f in fields(Implicit)):
-        own, share = getattr(sitter, part), shares.get(part)
-        if share is None:
-            parts[part] = np.broadcast_to(own, (frames, *own.shape[1:]))
+        own, made = getattr(sitter, part), getattr(driven, part)
+        if part not in shares:
+            parts[part] = np.broadcast_to(own, (len(driven), *own.shape[1:]))
             continue
-        share = np.float32(share) if np.ndim(share) == 0 else share
-        weight = np.reshape(share, (-1,) + (1,) * (own.ndim - 1))
-        made = getattr(driven, part)
-        parts[part] = (
-            made * weight if origin is None else own + (made - getattr(origin, part)) * weight
-        )
+        share = _rows(shares[part], made.ndim)
+        if origin is None:
+            parts[part] = made * share
+        else:
+            parts[part] = own + (made - getattr(origin, part)) * share
     return Implicit(**parts)
+
+
+def _rows(share: Share, dimensions: int) -> FloatArray:
+    """Return ``share``, one for all frames or one each, fit to multiply rows of frames."""
+    return np.reshape(np.asarray(share, np.float32), (-1,) + (1,) * (dimensions - 1))
 
 
 def masked(sitter: FloatArray, exp: FloatArray, eyes: Share, rest: Share) -> FloatArray:
     """Return the expression ``exp`` (t, 21, 3) where it is driven, else the sitter's (step 3)."""
     frames = len(exp)
     share = np.empty((frames, POINTS, 1), np.float32)
-    share[:] = np.reshape(rest, (-1, 1, 1))
-    share[:, EYES] = np.reshape(eyes, (-1, 1, 1))
+    share[:] = _rows(rest, 3)
+    share[:, EYES] = _rows(eyes, 3)
     share[:, LIPS] = 1.0
     return share * exp + (1 - share) * sitter
 
@@ -114,7 +118,7 @@ def faded(face: Implicit, toward: Implicit, stay: Share, parts: tuple[str, ...])
     mix = {}
     for part in parts:
         here, there = getattr(face, part), getattr(toward, part)
-        share = np.reshape(np.float32(stay), (-1,) + (1,) * (here.ndim - 1))
+        share = _rows(stay, here.ndim)
         mix[part] = here * share + there * (1 - share)
     return replace(face, **mix)
 
@@ -143,7 +147,7 @@ def moved(
     """Return the sitter as ``driven`` moves him; ``Posed.points`` is what stitching is given."""
     face = mixed(sitter, driven, origin, moves.shares)
     exp = masked(sitter.exp, face.exp, moves.eyes, moves.rest)
-    heard = np.reshape(np.float32(wishes.heard), (-1, 1, 1))
+    heard = _rows(wishes.heard, 3)
     exp = exp * heard + sitter.exp * (1 - heard) + wishes.added
     face = replace(face, exp=exp)
     if wishes.toward is not None:

@@ -23,15 +23,18 @@ TIME_WIDTHS = 4
 """Width of what is made of the time, in widths of the network."""
 
 
+def turning_speeds(width: int) -> Tensor:
+    """Return the radians (width / 2,) by which each pair of values turns from place to place."""
+    return 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+
+
 def turned(x: Tensor, first: int = 0) -> Tensor:
     """Return ``x`` (b, n, w), pairs of values turned by the place, counted from ``first``.
 
     Rotary places (Su et al. 2021) over the whole width, before the projections and not per head.
     """
-    width = x.shape[-1]
-    speeds = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
     places = torch.arange(first, first + x.shape[1], dtype=torch.float32)
-    angles = (places[:, None] * speeds).to(x.device)
+    angles = (places[:, None] * turning_speeds(x.shape[-1])).to(x.device)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)

@@ -54,6 +54,7 @@ class PublishedMotion:
     """Ditto's motion, windows and all, as upstream; MotionModel. Not for live sessions."""
 
     fps = MOTION_FPS
+    hears_others = False
 
     def __init__(
         self,

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from visavis.errors import WeightsMismatch
 from visavis.motion.ditto.config import LmdmConfig
-from visavis.motion.ditto.network import Lmdm
+from visavis.motion.ditto.network import Lmdm, turning_speeds
 from visavis.nn.checkpoints import (
     State,
     check_keys,
@@ -147,8 +148,9 @@ def from_published(held: Mapping[str, Any], config: LmdmConfig | None = None) ->
 def rule_state(config: LmdmConfig | None = None) -> dict[str, NDArray[Any]]:
     """Return published weights by the golden rule."""
     state = rule_weights(published_shapes(config))
-    state["final_layer.weight"] *= state["final_layer.weight"].dtype.type(0.1)
-    return state
+    state["final_layer.weight"] *= np.float32(0.1)
+    speeds = turning_speeds(config.width if config else LmdmConfig.width)
+    return state | dict.fromkeys(_speeds(config or LmdmConfig()), speeds.numpy())
 
 
 def write_published(path: Path, state: Mapping[str, NDArray[Any]]) -> None:
