@@ -26,3 +26,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("ditto", "liveportrait"):
         write_random(name, folder / name, is_tiny=True)
     return {name: folder / name for name in ("ditto", "liveportrait")}
+
+
+@pytest.fixture(scope="session")
+def true_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Ditto's networks in their published sizes, by the golden rule (0.7 GB)."""
+    from visavis.neural.random_weights import write_random
+
+    folder = tmp_path_factory.mktemp("true") / "ditto"
+    write_random("ditto", folder)
+    return folder

@@ -62,12 +62,12 @@ def test_random_files_overwrite_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_FULL, reason="the published keys are in ../shared")
-def test_the_rule_gives_the_published_files_their_keys(tmp_path: Path) -> None:
-    write_random("ditto", tmp_path / "ditto")
+def test_the_rule_gives_the_published_files_their_keys(true_size: Path) -> None:
     for network, name in (("lmdm", "lmdm_model"), ("stitching", "lp_stitching")):
         file = next(f for f in CATALOG["ditto"].files if f.network == network)
-        held = read_published(tmp_path / "ditto" / file.path)
+        held = read_published(true_size / file.path)
         nest = held["model_state_dict"] if network == "lmdm" else held["retarget_shoulder"]
         state = {key.removeprefix("module."): value for key, value in nest.items()}
         assert {key: tuple(value.shape) for key, value in state.items()} == keys(name)
@@ -78,7 +78,7 @@ def test_the_rule_gives_the_published_files_their_keys(tmp_path: Path) -> None:
         assert all(np.array_equal(state[key].numpy(), expected[key]) for key in expected)
     published_bytes = {f.path: f.size for f in CATALOG["ditto"].files if f.network != "hubert"}
     for path, size in published_bytes.items():
-        written = (tmp_path / "ditto" / path).stat().st_size
+        written = (true_size / path).stat().st_size
         assert abs(written / (size or 1) - 1) < (0.05 if size and size > 3e6 else 0.7), path
 
 

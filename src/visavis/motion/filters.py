@@ -58,7 +58,8 @@ def _values(motion: Motion) -> FloatArray:
     """Return ``motion`` (t, 58), with keypoints (t, 58 + 63)."""
     if motion.keypoints is None:
         return pack(motion)
-    return np.concatenate([pack(motion), motion.keypoints.reshape(len(motion), -1)], axis=1)
+    width = int(np.prod(motion.keypoints.shape[1:]))
+    return np.concatenate([pack(motion), motion.keypoints.reshape(len(motion), width)], axis=1)
 
 
 def _motion(values: FloatArray, fps: int) -> Motion:

@@ -1,28 +1,45 @@
-"""Puts published networks together: what hears, what moves, what draws."""
+"""Puts published networks together: what hears, what moves, what draws.
+
+What is drawn may be half as precise on a GPU; hearing and motion stay float32, for they cost little
+and their errors add up. Networks that were exported to ``onnx`` in the model's folder are taken on
+a CPU, where they are faster, and wherever PyTorch is missing.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from visavis.audio.features import FeatureExtractor
+from visavis.audio.hubert import load_hubert
 from visavis.audio.phones import PhoneRecognizer
+from visavis.errors import InputError, ModelError
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
-from visavis.hub.folder import located
+from visavis.hub.folder import found, located
 from visavis.media.image import read_image
 from visavis.motion.base import MotionModel
-from visavis.motion.models import motion_by
+from visavis.motion.ditto.onnx_denoiser import CONDITIONS
+from visavis.motion.ditto.opening import ditto_motion, open_denoiser
+from visavis.motion.models import MOTION_MODELS, motion_by
+from visavis.neural import extra
+from visavis.nn.session import DEVICE_VARIABLE
 from visavis.render.base import Renderer
 from visavis.render.liveportrait.bridge import Bridge, fit_bridge, read_bridge, write_bridge
-from visavis.render.liveportrait.eager import TorchEngine, open_networks
 from visavis.render.liveportrait.engine import Engine
 from visavis.render.liveportrait.renderer import LivePortraitRenderer
 
+DITTO_PLANS = {"ditto": "ours", "ditto_published": "published"}
+"""Motion models that Ditto's weights serve, and how windows become motion in each."""
 BRIDGE_FILE = "bridge.npz"
 """The fitted bridge from ARKit, in a model's folder."""
+ONNX_FOLDER = "onnx"
+"""Exported networks, in a model's folder."""
+
+_TORCH_DEVICES = {"openvino": "cpu", "tensorrt": "cuda"}
+"""What PyTorch calls the devices of nn.session that it knows under other names."""
 
 
 def opened(
@@ -36,28 +53,71 @@ def opened(
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return the parts; arguments and errors are those of ``visavis.neural.open_neural``."""
     folder = located(model)
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = device or usual_device()
+    weights = _motion_weights(folder, where)
+    name = motion_model or (next(iter(DITTO_PLANS)) if weights else MOTION_MODELS[0])
+    if name not in (*DITTO_PLANS, *MOTION_MODELS):
+        known = ", ".join((*DITTO_PLANS, *MOTION_MODELS))
+        raise InputError(f"No motion model is called {name!r}. Use one of: {known}.")
     engine = open_engine(folder, where, precision)
-    motion = motion_by(motion_model, 1 if steps is None else steps, live)
-    renderer = LivePortraitRenderer(engine, bridge_of(folder, engine))
-    return PhoneRecognizer(), motion, renderer
+    if name in MOTION_MODELS:
+        motion = motion_by(motion_model, 1 if steps is None else steps, live)
+        renderer = LivePortraitRenderer(engine, bridge_of(folder, engine))
+        return PhoneRecognizer(), motion, renderer
+    hubert = found(folder, "hubert")
+    if weights is None or hubert is None:
+        raise ModelError(
+            f"{folder} has no {'speech encoder' if weights else 'motion network'} of Ditto's. "
+            "Fetch them: visavis models fetch ditto. Or choose another motion model: "
+            f"{', '.join(MOTION_MODELS)}."
+        )
+    features = load_hubert(hubert, normalize=False)
+    denoiser = open_denoiser(weights, where)
+    motion = ditto_motion(denoiser, features.silence(), steps, live, DITTO_PLANS[name])
+    return features, motion, LivePortraitRenderer(engine, _kept_bridge(folder))
+
+
+def usual_device() -> str:
+    """Return where networks run if nothing is said: as VISAVIS_DEVICE says, or PyTorch's GPU."""
+    named = os.environ.get(DEVICE_VARIABLE, "")
+    if named or importlib.util.find_spec("torch") is None:
+        return _TORCH_DEVICES.get(named, named) or "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def open_engine(folder: Path, device: str, precision: str | None = None) -> Engine:
     """Return what runs the networks in ``folder`` on ``device``, in its usual precision if None."""
+    with extra():
+        from visavis.render.liveportrait.eager import TorchEngine, open_networks
     usual = "float32" if device == "cpu" else "bfloat16"
     return TorchEngine(open_networks(folder), device, precision or usual)
 
 
 def bridge_of(folder: Path, engine: Engine) -> Bridge:
     """Return the bridge from ARKit to the networks in ``folder``, fitted and kept at first use."""
-    path = folder / BRIDGE_FILE
-    if path.is_file():
-        return read_bridge(path)
+    kept = _kept_bridge(folder)
+    if kept:
+        return kept
     portrait = make_portrait(read_image(ASSETS / "demo_portrait.webp"))
     bridge = fit_bridge(engine, [portrait])
-    part = path.with_name(f"part_{BRIDGE_FILE}")
+    part = folder / f"part_{BRIDGE_FILE}"
     with suppress(OSError):  # a folder that is only to be read: fitted again next time
         write_bridge(part, bridge)
-        part.replace(path)
+        part.replace(folder / BRIDGE_FILE)
     return bridge
+
+
+def _kept_bridge(folder: Path) -> Bridge | None:
+    """Return the bridge that was fitted before."""
+    path = folder / BRIDGE_FILE
+    return read_bridge(path) if path.is_file() else None
+
+
+def _motion_weights(folder: Path, device: str) -> Path | None:
+    """Return Ditto's motion network: the folder of its exported files, or its file; None: none."""
+    exported = folder / ONNX_FOLDER
+    has_exported = (exported / CONDITIONS).is_file()
+    weights = found(folder, "lmdm")
+    return exported if has_exported and (device == "cpu" or weights is None) else weights
