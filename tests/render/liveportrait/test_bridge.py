@@ -1,12 +1,16 @@
 """ARKit coefficients over a linear bridge to expressions, and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posed import motion as posed_motion
 from stub_engine import StubEngine
 from visavis.errors import WeightsMismatch
+from visavis.faces.implicit import head_rotations, placed
 from visavis.nn.rule import normal
 from visavis.render.liveportrait.bridge import (
     Bridge,
@@ -16,6 +20,7 @@ from visavis.render.liveportrait.bridge import (
     solved,
     write_bridge,
 )
+from visavis.render.liveportrait.renderer import LivePortraitRenderer
 
 PLANTED = normal("planted", (52, 63)).astype(np.float32) * 0.05
 
@@ -40,7 +45,7 @@ class Planted(StubEngine):
 
 def test_a_planted_matrix_is_found(portrait):
     engine = Planted(mixed=6)
-    bridge = fit_bridge(engine, [portrait], mixed=6)
+    bridge = fit_bridge(engine, [portrait], "draft", mixed=6)
     assert np.abs(bridge.matrix - PLANTED).max() < 0.03 * np.abs(PLANTED).max()
     assert bridge.explained > 0.8
     pictures = np.stack(engine.inputs)
@@ -78,6 +83,19 @@ def test_expressions_are_read_as_coefficients(chosen, value):
     assert found.max() <= 1
     assert np.abs(found - coefficients).max() < 0.2
     assert np.abs(bridge.expression(found) - expression).max() < 0.1 * np.abs(expression).max()
+
+
+def test_keypoints_are_read_as_coefficients(portrait):
+    bridge = Bridge(PLANTED)
+    engine = StubEngine()
+    looks = LivePortraitRenderer(engine, bridge).prepare(portrait, (256, 256))
+    own, asked = looks.source, posed_motion((4, -6, 3), jawOpen=0.6, mouthSmileLeft=0.4)
+    exp = looks.rest + bridge.expression(asked.coefficients)
+    turned = own.rotation @ head_rotations(asked.rotation)
+    points = placed(own.kp, turned, exp, own.t + np.float32(0.1), own.scale)
+    read = bridge.named(looks, replace(asked, coefficients=np.zeros((1, 52)), keypoints=points))
+    assert np.abs(read.coefficients - asked.coefficients).max() < 0.1
+    assert bridge.named(looks, asked) is asked
 
 
 def test_files(tmp_path):

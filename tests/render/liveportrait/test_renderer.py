@@ -19,10 +19,10 @@ from visavis.render.base import shown
 from visavis.render.liveportrait.bridge import Bridge
 from visavis.render.liveportrait.clip import smoothed
 from visavis.render.liveportrait.crop import face_square
-from visavis.render.liveportrait.driving import Driver, DrivingOptions
 from visavis.render.liveportrait.paste import paste_at
 from visavis.render.liveportrait.renderer import LivePortraitRenderer
 from visavis.render.liveportrait.retarget import LIPS
+from visavis.render.liveportrait.transfer import DrivingOptions
 from visavis.types import Motion
 
 SIZE = (320, 320)
@@ -208,15 +208,34 @@ def test_pictures_without_a_face_are_shown_as_they_are(renderer, clip):
     assert np.array_equal(frame, clip.film.picture(2))
 
 
+def test_a_lost_face_does_not_disturb_its_neighbours(renderer, film):
+    strength = film.film.strength.copy()
+    strength[4:7] = 0
+    points = film.film.points.copy()
+    points[4:7] = 0
+    lost = replace(film, film=replace(film.film, strength=strength, points=points))
+    clip = renderer.prepare(lost, (224, 224))
+    assert clip.squares[4] == clip.squares[3]
+    assert clip.squares[6] == clip.squares[7]
+    assert np.isfinite(clip.source.points).all()
+
+
 def test_a_driven_clip_keeps_its_own_head(renderer, clip, portrait):
-    options = DrivingOptions(stitching=False)
-    pictures = nodding(portrait, 8)
-    motion = Motion.concatenate(list(Driver(StubEngine(), options).follow(clip, pictures)))
+    driver, drawer = renderer.follower(DrivingOptions(stitching=False))
+    motion = Motion.concatenate(list(driver.follow(clip, nodding(portrait, 8))))
     assert np.allclose(motion.translation, 0)
     assert np.allclose(motion.scale, 1)
     assert np.allclose(motion.keypoints[0], clip.source.points[0], atol=1e-5)
-    frames = renderer.draw_many([shown(clip, i) for i in range(8)], motion)
+    frames = drawer.draw_many([shown(clip, i) for i in range(8)], motion)
     assert len(list(frames)) == 8
+
+
+def test_driven_keypoints_are_drawn_as_they_are(looks, portrait):
+    engine = Spy()
+    driver, drawer = LivePortraitRenderer(engine).follower()
+    motion = next(driver.follow(looks, nodding(portrait, 2)))
+    drawer.draw(looks, motion[:1])
+    assert np.array_equal(engine.drawn[0][1], motion.keypoints[:1])
 
 
 def test_golden_smoothing():

@@ -9,24 +9,26 @@ coefficient moves. Any ARKit motion can then drive the neural renderer, and what
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from visavis.errors import WeightsMismatch
-from visavis.faces.implicit import POINTS, IntArray
+from visavis.faces.implicit import POINTS, IntArray, head_rotations
 from visavis.render.liveportrait.crop import cut_out, face_square, network_input
 from visavis.render.liveportrait.engine import Engine
-from visavis.render.mesh_warp import MeshWarpRenderer, Touch
+from visavis.render.liveportrait.looks import Looks
+from visavis.render.mesh_warp import MeshWarpRenderer
+from visavis.render.quality import DEFAULT_QUALITY, touch_for
 from visavis.render.solve import bounded_least_squares
-from visavis.types import ARKIT_NAMES, FloatArray, Motion, Portrait
+from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Motion, Portrait
 
 COUNT = len(ARKIT_NAMES)
 RIDGE = 0.02
 """Cost of a large answer, in pictures that show the coefficient fully."""
 MIXED = 96
-"""Pictures with several coefficients at once, besides one with each alone, fully, and one by half."""
+"""Pictures with several coefficients at once, besides those with each alone, full and half."""
 _TOGETHER = 5  # coefficients in such a picture, about
 _INSIDE = [ARKIT_NAMES.index(name) for name in ("mouthClose", "tongueOut")]
 _PARTED = 0.6  # jawOpen beside these, which a shut mouth does not show
@@ -52,32 +54,56 @@ class Bridge:
     def coefficients(self, expression: FloatArray) -> FloatArray:
         """Return the coefficients (t, 52) in 0..1 that best explain ``expression`` (t, 21, 3).
 
-        ``expression`` is relative to a relaxed face. Where several tell the same story it is
+        ``expression`` is relative to a relaxed face; a shift of all points across the picture is
+        left aside, for that is the head's. Where several coefficients tell the same story it is
         shared among them.
         """
-        flat = expression.reshape(-1, 3 * POINTS).astype(np.float64)
-        matrix = self.matrix.astype(np.float64)
+        flat = _without_shift(expression).reshape(-1, 3 * POINTS)
+        matrix = _without_shift(self.matrix.reshape(-1, POINTS, 3)).reshape(COUNT, -1)
         gram = matrix @ matrix.T
         gram += RIDGE * float(np.diag(gram).mean()) * np.eye(COUNT)
         start = np.zeros(COUNT)
         return np.array([bounded_least_squares(gram, matrix @ row, start) for row in flat])
 
+    def named(self, looks: Looks, motion: Motion) -> Motion:
+        """Return ``motion`` of the person with ``looks``, its keypoints read as coefficients.
+
+        The first frame of ``motion`` is that of the result; head and size are as it says.
+        """
+        if motion.keypoints is None:
+            return motion
+        frames = range(len(motion))
+        at = np.array([looks.sitter.row(round(i * MOTION_FPS / motion.fps)) for i in frames])
+        own = looks.source[at]
+        turned = own.rotation @ head_rotations(motion.rotation)
+        scale = own.scale * motion.scale[:, None]
+        expression = motion.keypoints / scale[..., None] - own.kp @ turned
+        return replace(motion, coefficients=self.coefficients(expression - looks.rest))
+
+
+def _without_shift(points: FloatArray) -> FloatArray:
+    """Return ``points`` (t, 21, 3) about their middle across the picture, float64."""
+    out = points.astype(np.float64)
+    out[..., :2] -= out[..., :2].mean(1, keepdims=True)
+    return out
+
 
 def fit_bridge(
     engine: Engine,
     portraits: Sequence[Portrait],
-    touch: Touch | None = None,
+    quality: str = DEFAULT_QUALITY,
     mixed: int = MIXED,
     seed: int = 0,
 ) -> Bridge:
     """Return the bridge that fits ``engine``'s networks on drawings of ``portraits``.
 
-    ``touch`` improves the drawings (render.quality.touch_for); ``mixed`` as ``MIXED``. It takes a
-    run of M and a drawing for each of 1 + 104 + ``mixed`` pictures of every portrait.
+    ``quality`` is that of the drawings (render.quality); ``mixed`` as ``MIXED``. It takes a run of
+    M and a drawing for each of 1 + 104 + ``mixed`` pictures of every portrait.
     """
+    renderer = MeshWarpRenderer(mood=0.0, touch=touch_for(quality))
     rng = np.random.default_rng(seed)
     asked = [_asked(rng, mixed) for _ in portraits]
-    seen = [_read_drawn(engine, *pair, touch) for pair in zip(portraits, asked, strict=True)]
+    seen = [_read_drawn(engine, renderer, *pair) for pair in zip(portraits, asked, strict=True)]
     person = np.repeat(np.arange(len(asked)), [len(part) for part in asked])
     return solved(np.concatenate(asked), np.concatenate(seen), person)
 
@@ -118,12 +144,11 @@ def _asked(rng: np.random.Generator, mixed: int) -> FloatArray:
 
 
 def _read_drawn(
-    engine: Engine, portrait: Portrait, asked: FloatArray, touch: Touch | None
+    engine: Engine, renderer: MeshWarpRenderer, portrait: Portrait, asked: FloatArray
 ) -> FloatArray:
     """Return the expressions (n, 63) M reads off ``portrait`` drawn with ``asked`` (n, 52)."""
     height, width = portrait.image.shape[:2]
     size = (min(width, _WIDTH), round(height * min(width, _WIDTH) / width))
-    renderer = MeshWarpRenderer(mood=0.0, touch=touch)
     appearance = renderer.prepare(portrait, size)
     factor = size[0] / width
     square = face_square(portrait.landmarks * factor)

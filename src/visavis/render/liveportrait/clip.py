@@ -39,14 +39,19 @@ class ClipLooks(Looks, Moving):
 
 
 def clip_looks(engine: Engine, portrait: FilmPortrait) -> ClipLooks:
-    """Return the looks of the person in ``portrait``'s clip, whose pictures have the final size."""
+    """Return the looks of the person in ``portrait``'s clip, whose pictures have the final size.
+
+    Where the face is out of sight, it is taken to be as in the nearest picture that shows it.
+    """
     film = portrait.film
     count = max(1, round(len(film) * MOTION_FPS / film.rate))
-    picks = np.minimum(np.round(np.arange(count) * float(film.rate) / MOTION_FPS), len(film) - 1)
-    picks = picks.astype(np.int64)
-    points = np.where(film.strength[picks, None, None] > 0, film.points[picks], portrait.landmarks)
+    shown = np.round(np.arange(count) * float(film.rate) / MOTION_FPS).astype(np.int64)
+    picks = np.minimum(shown, len(film) - 1)
+    seen = np.flatnonzero(film.strength > 0)
+    read = seen[np.abs(picks[:, None] - seen).argmin(1)]
+    points = film.points[read]
     squares = [face_square(p) for p in points]
-    faces = _averaged(_read(engine, film, picks, squares), film.shots[picks])
+    faces = _averaged(_read(engine, film, read, squares), film.shots[picks])
     looks = looks_of(faces, points, squares, _LOOPS[film.loop])
     known = {field.name: getattr(looks, field.name) for field in fields(Looks)}
     known["rest"] = faces.exp[np.abs(picks - film.keys[0]).argmin()]

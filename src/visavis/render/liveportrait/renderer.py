@@ -18,15 +18,17 @@ import numpy as np
 from visavis.errors import ModelError
 from visavis.faces.film import FilmPortrait, framed
 from visavis.faces.framing import Region
-from visavis.faces.implicit import head_rotations, placed
+from visavis.faces.implicit import POINTS, head_rotations, placed
 from visavis.render.base import Instant
 from visavis.render.liveportrait.bridge import Bridge
 from visavis.render.liveportrait.clip import ClipLooks, clip_looks
 from visavis.render.liveportrait.crop import cut_out, face_square, network_input
+from visavis.render.liveportrait.driving import Driver
 from visavis.render.liveportrait.engine import Engine
 from visavis.render.liveportrait.looks import Looks, looks_of
 from visavis.render.liveportrait.paste import Paste, paste_at
 from visavis.render.liveportrait.retarget import LIPS, exp_mask
+from visavis.render.liveportrait.transfer import DrivingOptions
 from visavis.render.mesh_warp import MeshWarpRenderer
 from visavis.types import MOTION_FPS, FloatArray, ImageArray, Motion, Portrait
 
@@ -51,7 +53,7 @@ class LivePortraitRenderer:
         """Run the networks by ``engine``.
 
         ``bridge`` draws motion that has no keypoints. ``stitching`` moves keypoints so that the
-        shoulders fit; leave it out for keypoints that are final (driving.Driver).
+        shoulders fit; those of a driving video (``follower``) are final without.
         """
         self._engine = engine
         self._bridge = bridge
@@ -100,6 +102,13 @@ class LivePortraitRenderer:
         """Return ``appearance``: these networks know no cheaper way to draw."""
         return appearance
 
+    def follower(
+        self, options: DrivingOptions | None = None
+    ) -> tuple[Driver, LivePortraitRenderer]:
+        """Return what makes motion of a driving video with these networks, and what draws it."""
+        drawer = LivePortraitRenderer(self._engine, self._bridge, stitching=False)
+        return Driver(self._engine, options), drawer
+
     def _still(self, portrait: Portrait, size: tuple[int, int]) -> StillLooks:
         """Return the looks of a photograph."""
         square = face_square(portrait.landmarks)
@@ -118,7 +127,7 @@ class LivePortraitRenderer:
         That is a relaxed face which keeps of the photograph's mood what the mesh warp keeps.
         """
         if self._bridge is None:
-            return np.zeros((1, 1), np.float32)
+            return np.zeros((POINTS, 3), np.float32)
         face = MeshWarpRenderer().prepare_face(portrait)
         return self._bridge.expression((face.mood - face.rig.source_coefficients)[None])[0]
 
