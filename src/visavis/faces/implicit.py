@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.types import FloatArray
+from visavis.types import MOTION_FPS, FloatArray
 
 IntArray = NDArray[np.int64]
 
@@ -80,11 +80,11 @@ class Sitter:
     eye_ball: FloatArray
     loop: str = "mirror"
 
-    def row(self, frame: int) -> int:
-        """Return which picture goes with frame ``frame``: there and back, unless ``loop`` says
-        ``repeat`` or ``hold``; frames before the first go with the first.
+    def row(self, frame: int, fps: int = MOTION_FPS) -> int:
+        """Return which picture goes with frame ``frame`` of ``fps`` a second: there and back,
+        unless ``loop`` says ``repeat`` or ``hold``; frames before the first go with the first.
         """
-        rows = len(self.faces)
+        frame, rows = round(frame * MOTION_FPS / fps), len(self.faces)
         if self.loop == "hold":
             return min(max(frame, 0), rows - 1)
         if self.loop == "repeat":

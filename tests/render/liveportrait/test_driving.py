@@ -19,7 +19,7 @@ from visavis.render.liveportrait.crop import DRIVING, face_square
 from visavis.render.liveportrait.driving import Driver, _averaged
 from visavis.render.liveportrait.renderer import LivePortraitRenderer
 from visavis.render.liveportrait.retarget import Openness, gap_ratio
-from visavis.render.liveportrait.transfer import Driven, DrivingOptions, drive
+from visavis.render.liveportrait.transfer import DrivingOptions, Pictured, drive
 from visavis.types import Motion
 
 CASES = {
@@ -43,12 +43,12 @@ def source(data):
     pose = Posed(
         data["in_src_kp"], turned, data["in_src_exp"], data["in_src_t"], data["in_src_scale"]
     )
-    return Driven(pose, Openness(data["in_src_eye_ratio"], data["in_src_lip_ratio"]))
+    return Pictured(pose, Openness(data["in_src_eye_ratio"], data["in_src_lip_ratio"]))
 
 
 def driven(data):
     pose = Posed(*(data[f"in_drv_{name}"] for name in ("kp", "R", "exp", "t", "scale")))
-    return Driven(pose, Openness(data["in_c_eyes"], data["in_c_lip"]))
+    return Pictured(pose, Openness(data["in_c_eyes"], data["in_c_lip"]))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -71,7 +71,7 @@ def test_golden_openness():
 def test_shut_lips_are_not_shut_again():
     data, engine = load("lp_pipeline"), StubEngine()
     frames, shut = driven(data), source(data)
-    shut = Driven(shut.pose, Openness(shut.openness.eyes, np.full((1, 1), 0.02, np.float32)))
+    shut = Pictured(shut.pose, Openness(shut.openness.eyes, np.full((1, 1), 0.02, np.float32)))
     plain, _ = drive(engine, shut, frames, frames[:1], DrivingOptions())
     closed, _ = drive(engine, shut, frames, frames[:1], DrivingOptions(close_lips=True))
     assert np.array_equal(plain, closed)

@@ -22,7 +22,7 @@ from visavis.render.liveportrait.looks import Looks
 from visavis.render.mesh_warp import MeshWarpRenderer
 from visavis.render.quality import DEFAULT_QUALITY, touch_for
 from visavis.render.solve import bounded_least_squares
-from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, Motion, Portrait
+from visavis.types import ARKIT_NAMES, FloatArray, Motion, Portrait
 
 COUNT = len(ARKIT_NAMES)
 RIDGE = 0.02
@@ -72,9 +72,7 @@ class Bridge:
         """
         if motion.keypoints is None:
             return motion
-        frames = range(len(motion))
-        at = np.array([looks.sitter.row(round(i * MOTION_FPS / motion.fps)) for i in frames])
-        own = looks.source[at]
+        own = looks.source[looks.rows(0, len(motion), motion.fps)]
         turned = own.rotation @ head_rotations(motion.rotation)
         scale = own.scale * motion.scale[:, None]
         expression = motion.keypoints / scale[..., None] - own.kp @ turned

@@ -8,7 +8,7 @@ memory independent of the clip's length.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,8 @@ def clip_looks(engine: Engine, portrait: FilmPortrait) -> ClipLooks:
     squares = [face_square(p) for p in points]
     faces = _averaged(_read(engine, film, read, squares), film.shots[picks])
     looks = looks_of(faces, points, squares, _LOOPS[film.loop])
-    known = {field.name: getattr(looks, field.name) for field in fields(Looks)}
-    known["rest"] = faces.exp[np.abs(picks - film.keys[0]).argmin()]
-    return ClipLooks(**known, film=film, picks=picks, squares=tuple(squares))
+    looks = replace(looks, rest=faces.exp[np.abs(picks - film.keys[0]).argmin()])
+    return ClipLooks(**vars(looks), film=film, picks=picks, squares=tuple(squares))
 
 
 def _read(

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from visavis.errors import NoFaceFound
-from visavis.faces.implicit import BINS, POINTS, Implicit, IntArray, Posed, head_angles, posed
+from visavis.faces.implicit import BINS, POINTS, Implicit, Posed, head_angles, posed
 from visavis.faces.landmarks import FaceLandmarks, track
 from visavis.render.liveportrait.crop import (
     DRIVING,
@@ -23,7 +23,7 @@ from visavis.render.liveportrait.crop import (
 from visavis.render.liveportrait.engine import Engine
 from visavis.render.liveportrait.looks import Looks
 from visavis.render.liveportrait.retarget import Openness, openness
-from visavis.render.liveportrait.transfer import Driven, DrivingOptions, drive
+from visavis.render.liveportrait.transfer import DrivingOptions, Pictured, drive
 from visavis.types import ARKIT_NAMES, MOTION_FPS, FloatArray, ImageArray, Motion
 
 T = TypeVar("T")
@@ -63,13 +63,13 @@ class Driver:
             NoFaceFound: none of the pictures shows a face.
         """
         rows = _averaged(_held(self._rows(images)), self._options.smoothing)
-        first: Driven | None = None
+        first: Pictured | None = None
         count = 0
         for some in _batched(rows, self._batch):
             driven = _driven(np.stack(some))
             first = driven[:1] if first is None else first
-            at = _shown_rows(looks, count, len(some), fps)
-            source = Driven(looks.source, looks.openness)[at]
+            at = looks.rows(count, len(some), fps)
+            source = Pictured(looks.source, looks.openness)[at]
             is_clip = len(looks.source) > 1
             points, pose = drive(self._engine, source, driven, first, self._options, is_clip)
             yield _motion(points, pose, source.pose, looks.unit[at], fps)
@@ -145,24 +145,23 @@ def _rows(face: Implicit, opened: Openness) -> FloatArray:
     return np.concatenate(flat, axis=1).astype(np.float32)
 
 
-def _driven(rows: FloatArray) -> Driven:
+def _driven(rows: FloatArray) -> Pictured:
     """Return what the rows (t, k) made by ``_rows`` say."""
     widths = (3 * POINTS, 3 * POINTS, BINS, BINS, BINS, 3, 1, 2)
     kp, exp, *rest, eyes, lips = np.split(rows, np.cumsum(widths), axis=1)
     points = (part.reshape(-1, POINTS, 3) for part in (kp, exp))
-    return Driven(posed(Implicit(*points, *rest)), Openness(eyes, lips))
+    return Pictured(posed(Implicit(*points, *rest)), Openness(eyes, lips))
 
 
 def _held(rows: Iterable[FloatArray | None]) -> Iterator[FloatArray]:
     """Yield ``rows`` with the last one for each that is missing, the first for those before it."""
     early, last = 0, None
     for row in rows:
-        if row is None and last is None:
+        last = last if row is None else row
+        if last is None:
             early += 1
             continue
-        last = last if row is None else row
-        if last is not None:
-            yield from [last] * (early + 1)
+        yield from [last] * (early + 1)
         early = 0
 
 
@@ -186,12 +185,6 @@ def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     each = iter(items)
     while some := list(islice(each, size)):
         yield some
-
-
-def _shown_rows(looks: Looks, first: int, count: int, fps: int) -> IntArray:
-    """Return which rows of ``looks`` (count,) go with the frames from ``first`` on."""
-    frames = range(first, first + count)
-    return np.array([looks.sitter.row(round(i * MOTION_FPS / fps)) for i in frames])
 
 
 def _motion(points: FloatArray, pose: Posed, source: Posed, unit: FloatArray, fps: int) -> Motion:

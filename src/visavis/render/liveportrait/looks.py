@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visavis.faces.implicit import Implicit, Posed, Sitter, eye_state, posed
+from visavis.faces.implicit import Implicit, IntArray, Posed, Sitter, eye_state, posed
 from visavis.render.liveportrait.crop import FaceSquare
 from visavis.render.liveportrait.retarget import Openness, openness
 from visavis.types import FloatArray
@@ -31,6 +31,10 @@ class Looks:
     unit: FloatArray
     pivot: FloatArray
     rest: FloatArray
+
+    def rows(self, first: int, count: int, fps: int) -> IntArray:
+        """Return which pictures (count,) go with frames from ``first`` on, ``fps`` a second."""
+        return np.array([self.sitter.row(i, fps) for i in range(first, first + count)])
 
 
 def looks_of(

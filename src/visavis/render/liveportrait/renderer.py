@@ -8,11 +8,10 @@ here is NumPy; an ``Engine`` runs the networks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-import cv2
 import numpy as np
 
 from visavis.errors import ModelError
@@ -29,8 +28,8 @@ from visavis.render.liveportrait.looks import Looks, looks_of
 from visavis.render.liveportrait.paste import Paste, paste_at
 from visavis.render.liveportrait.retarget import LIPS, exp_mask
 from visavis.render.liveportrait.transfer import DrivingOptions
-from visavis.render.mesh_warp import MeshWarpRenderer
-from visavis.types import MOTION_FPS, FloatArray, ImageArray, Motion, Portrait
+from visavis.render.mesh_warp import MeshWarpRenderer, resized
+from visavis.types import FloatArray, ImageArray, Motion, Portrait
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +113,9 @@ class LivePortraitRenderer:
         square = face_square(portrait.landmarks)
         seen = network_input(cut_out(portrait.image, square))
         looks = looks_of(self._engine.read(seen[None]), portrait.landmarks[None], [square])
-        height, width = portrait.image.shape[:2]
-        how = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
-        picture = np.asarray(cv2.resize(portrait.image, size, interpolation=how), np.uint8)
-        paste = paste_at(square, (width, height), size)
-        known = {field.name: getattr(looks, field.name) for field in fields(Looks)}
-        return StillLooks(**known, picture=picture, paste=paste, volume=self._engine.volume(seen))
+        paste = paste_at(square, (portrait.image.shape[1], portrait.image.shape[0]), size)
+        picture, volume = resized(portrait, size).image, self._engine.volume(seen)
+        return StillLooks(**vars(looks), picture=picture, paste=paste, volume=volume)
 
     def _relaxed(self, portrait: Portrait) -> FloatArray:
         """Return what (21, 3) takes the photograph's expression to the one motion begins at.
@@ -140,7 +136,7 @@ class LivePortraitRenderer:
 
     def _clip(self, looks: ClipLooks, index: int, motion: Motion) -> Iterator[ImageArray]:
         """Yield the frames of a clip at frame ``index``, one for each of ``motion``."""
-        row = looks.sitter.row(round(index * MOTION_FPS / motion.fps))
+        row = looks.sitter.row(index, motion.fps)
         film, square, shown = looks.film, looks.squares[row], int(looks.picks[row])
         frame, strength = film.picture(shown), float(film.strength[shown])
         if strength == 0:

@@ -71,23 +71,23 @@ class DrivingOptions:
 
 
 @dataclass(frozen=True)
-class Driven:
-    """What ``t`` pictures of a driving video say: ``pose`` and ``openness``."""
+class Pictured:
+    """What ``t`` pictures of a face say: its ``pose``, and ``openness`` of eyes and lips."""
 
     pose: Posed
     openness: Openness
 
-    def __getitem__(self, index: slice | IntArray) -> Driven:
+    def __getitem__(self, index: slice | IntArray) -> Pictured:
         """Return the pictures in ``index``."""
         eyes, lips = self.openness.eyes[index], self.openness.lips[index]
-        return Driven(self.pose[index], Openness(eyes, lips))
+        return Pictured(self.pose[index], Openness(eyes, lips))
 
 
 def drive(
     engine: Engine,
-    source: Driven,
-    driven: Driven,
-    first: Driven,
+    source: Pictured,
+    driven: Pictured,
+    first: Pictured,
     options: DrivingOptions,
     is_clip: bool = False,
 ) -> tuple[FloatArray, Posed]:
