@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hub_stand_in import StandIn, serving
 from product import visavis
+from visavis.hub.catalog import CATALOG
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,32 @@ def test_no_network_is_one_line(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "visavis: error: The hub cannot be reached" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_ditto_comes_from_a_hub(tmp_path: Path, shelf: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from visavis.neural.random_weights import write_random
+
+    files = write_random("ditto", tmp_path / "served", is_tiny=True)
+    ditto = CATALOG["ditto"]
+    hub = StandIn(tmp_path / "served", ditto.repository, (ditto.revision, "main"))
+    words = ("models", "fetch", "ditto", "--accept-licence")
+    with serving(hub):
+        environment = dict(os.environ, HF_ENDPOINT=hub.url)
+        run = visavis(*words, folder=tmp_path, env=environment)
+        assert run.returncode == 1
+        assert "another appearance_extractor.pth than was published" in run.stderr
+        run = visavis(*words, "--revision", "main", folder=tmp_path, env=environment)
+        assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{shelf / 'ditto'}\n"
+    assert "7 of 7: hubert_streaming_fix_kv.onnx" in run.stderr
+    for file in files:
+        place = shelf / "ditto" / file.relative_to(tmp_path / "served")
+        assert place.read_bytes() == file.read_bytes()
+    rows = json.loads(visavis("models", "list", "--json", folder=tmp_path).stdout)
+    assert rows[0]["missing"] == 0
 
 
 def test_an_unknown_name(tmp_path: Path) -> None:

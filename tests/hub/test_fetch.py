@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_in import COMMIT, StandIn, serving
 
+from hub_stand_in import COMMIT, StandIn, serving
 from visavis.errors import InputError, MissingExtra, ModelError, OutputError, WeightsMismatch
 from visavis.hub import fetch as module
 from visavis.hub.catalog import CATALOG, PublishedFile, PublishedModel

@@ -75,12 +75,14 @@ def test_live_frames_come_on_demand(
     assert [frame.index for frame in frames] == list(range(7))
 
 
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's exporter
 def test_a_converted_folder_draws_the_same(
     tiny: dict[str, Path], portrait: Portrait, sound: np.ndarray, tmp_path: Path
 ) -> None:
     from visavis.neural.converting import convert
 
-    convert(tiny["ditto"], tmp_path / "ours")
+    convert(tiny["ditto"], tmp_path / "ours", is_exported=True)
+    assert (tmp_path / "ours/onnx/lmdm_step.onnx").is_file()
     frames = [
         played(*opened(folder, portrait, steps=1), sound[:3000], [])
         for folder in (tiny["ditto"], tmp_path / "ours")

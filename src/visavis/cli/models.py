@@ -115,6 +115,9 @@ def check(model: ModelArgument, as_json: JsonOption = False) -> None:
 def convert(
     model: ModelArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for our files.")],
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Also export networks, for ONNX Runtime.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model's weights again as ours: safetensors, no pickle."""
@@ -123,7 +126,7 @@ def convert(
     with extra():
         from visavis.neural.converting import convert as rewrite
 
-    _tell(rewrite(model, out), as_json)
+    _tell(rewrite(model, out, is_exported=onnx), as_json)
 
 
 @models.command()

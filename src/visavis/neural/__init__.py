@@ -15,9 +15,11 @@ from visavis.errors import MissingExtra
 from visavis.motion.base import MotionModel
 from visavis.render.base import Renderer
 
-__all__ = ["extra", "open_neural"]
+__all__ = ["ONNX_FOLDER", "extra", "open_neural"]
 
-_PACKAGES = ("torch", "safetensors")
+ONNX_FOLDER = "onnx"
+"""Exported networks, in a model's folder."""
+_PACKAGES = ("torch", "safetensors", "onnx")
 
 
 @contextmanager
@@ -48,14 +50,17 @@ def open_neural(
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return what hears, what moves and what draws, by published networks.
 
+    With a motion model of visavis's own, a bridge to these networks is fitted when they are opened
+    for the first time (some two hundred pictures are drawn and read), and kept beside them.
+
     Args:
         model: "ditto" or "liveportrait", fetched before, or a folder with the files of either.
         device: cpu, cuda, cuda:1 or mps; by default a GPU if PyTorch has one.
         precision: float32, bfloat16 or float16; by default float32 on a CPU, bfloat16 elsewhere.
         live: for sound that comes as it is spoken.
         steps: calls of the motion model for each stretch of motion; its own default if None.
-        motion_model: one of visavis's own (motion.models) instead of Ditto's; always one of them
-            where Ditto's is not in the folder.
+        motion_model: "ditto" (the default where its network is there), "ditto_published" (the
+            same network, windows as upstream), or one of visavis's own (motion.models).
 
     Raises:
         InputError: device, precision, steps or motion model are not possible.

@@ -8,21 +8,25 @@ from pathlib import Path
 
 from visavis.errors import InputError
 from visavis.hub.folder import found, located
+from visavis.motion.ditto.torch_denoiser import export
 from visavis.motion.ditto.weights import NAME as LMDM
 from visavis.motion.ditto.weights import read_lmdm, write_lmdm
+from visavis.neural import ONNX_FOLDER, extra
 from visavis.render.liveportrait.weights import read_published_folder, write_network
 
 HUBERT_FILE = "hubert.onnx"
 
 
-def convert(model: str | Path, out: Path) -> list[Path]:
+def convert(model: str | Path, out: Path, *, is_exported: bool = False) -> list[Path]:
     """Write what ``model`` (a name or a folder in the published layout) holds to ``out``.
 
     Returns one safetensors file per network, spectral norm divided out, and for Ditto HuBERT's
-    graph as it is (a hard link where the disk allows it). ``out`` then works as a model.
+    graph as it is (a hard link where the disk allows it). ``out`` then works as a model. With
+    ``is_exported`` its networks lie in ``onnx`` as well, for ONNX Runtime.
 
     Raises:
         InputError: ``out`` is the folder of ``model`` itself.
+        MissingExtra: onnx, which exports need, is not installed.
         ModelError: a file is missing.
         UnknownModel: there is no such model.
         WeightsMismatch: a file is not what was published.
@@ -35,7 +39,11 @@ def convert(model: str | Path, out: Path) -> list[Path]:
     files = [write_network(out, name, state, config) for name, state in states.items()]
     motion, hubert = found(folder, LMDM), found(folder, "hubert")
     if motion:
-        files.append(write_lmdm(out, read_lmdm(motion)))
+        network = read_lmdm(motion)
+        files.append(write_lmdm(out, network))
+        if is_exported:
+            with extra():
+                files += export(network, out / ONNX_FOLDER)
     if hubert:
         files.append(_placed(hubert, out / HUBERT_FILE))
     return files

@@ -24,7 +24,7 @@ from visavis.motion.base import MotionModel
 from visavis.motion.ditto.onnx_denoiser import CONDITIONS
 from visavis.motion.ditto.opening import ditto_motion, open_denoiser
 from visavis.motion.models import MOTION_MODELS, motion_by
-from visavis.neural import extra
+from visavis.neural import ONNX_FOLDER, extra
 from visavis.nn.session import DEVICE_VARIABLE
 from visavis.render.base import Renderer
 from visavis.render.liveportrait.bridge import Bridge, fit_bridge, read_bridge, write_bridge
@@ -35,8 +35,6 @@ DITTO_PLANS = {"ditto": "ours", "ditto_published": "published"}
 """Motion models that Ditto's weights serve, and how windows become motion in each."""
 BRIDGE_FILE = "bridge.npz"
 """The fitted bridge from ARKit, in a model's folder."""
-ONNX_FOLDER = "onnx"
-"""Exported networks, in a model's folder."""
 
 _TORCH_DEVICES = {"openvino": "cpu", "tensorrt": "cuda"}
 """What PyTorch calls the devices of nn.session that it knows under other names."""

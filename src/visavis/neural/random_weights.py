@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from visavis.audio.hubert import TOKENS, WINDOW_SAMPLES
-from visavis.errors import MissingExtra, OutputError
+from visavis.errors import OutputError
 from visavis.hub.catalog import published
 from visavis.motion.ditto import weights as ditto
 from visavis.motion.ditto.config import LmdmConfig
+from visavis.neural import extra
 from visavis.nn.rule import normal, rule_weights
 from visavis.render.liveportrait import weights as liveportrait
 from visavis.render.liveportrait.config import LivePortraitConfig
@@ -67,11 +68,9 @@ def _write_lmdm(path: Path, config: LmdmConfig, prefix: str) -> None:
 
 def _write_hubert(path: Path, prefix: str) -> None:
     """Write a graph from (1, 6480) samples to (20, 1024) tokens: a filter bank and a projection."""
-    try:
+    with extra():
         import onnx
         from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise MissingExtra("HuBERT's stand-in needs onnx: pip install onnx") from error
 
     def weight(name: str, *shape: int, scale: float) -> Any:
         drawn = scale * normal(f"{prefix}hubert.{name}", shape)

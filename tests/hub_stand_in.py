@@ -24,6 +24,7 @@ class StandIn:
 
     folder: Path
     repository: str = "somebody/something"
+    revisions: tuple[str, ...] = (COMMIT, "main")
     url: str = ""
     cut_after: int | None = None
     """Bytes after which every answer with a body breaks off."""
@@ -78,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, place: str) -> None:
         revision, path = place.split("/", 1)
         file = self.hub.folder / path
-        if revision not in (COMMIT, "main"):
+        if revision not in self.hub.revisions:
             self._refuse(404, "RevisionNotFound")
         elif not file.is_file():
             self._refuse(404, "EntryNotFound")
