@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden import TOLERANCE, load, relative_error, thinned
+from sitting import WIDTH
 from visavis.faces.implicit import POINTS, Implicit, Sitter, place
+from visavis.motion.controls import Timeline
 from visavis.motion.ditto.conditions import LABELS, SIZE, emotion, packed, told, unpacked
+from visavis.motion.ditto.config import LmdmConfig
 from visavis.motion.ditto.moves import DRIVEN, EYES, Moves, Wishes, angles, masked, mixed, moved
+from visavis.motion.ditto.published import PublishedMotion
+from visavis.motion.ditto.sampler import Sampling
 from visavis.motion.ditto.windows import Stretch, WindowPlan, averaged, extended
 from visavis.nn.rule import rule_weights
+from visavis.types import Features
 
 
 def whole(values: np.ndarray) -> np.ndarray:
@@ -51,6 +58,43 @@ class TestWindows:
         if name == "offline":
             again = averaged(stretch.motion, 0, len(stretch.motion), plan.smoothing)
             assert_golden(again[None], golden["offline_after_final_smo_s"])
+
+
+class Replaying:
+    """A denoiser that answers with golden windows in turn; ``before`` are the frames it is told."""
+
+    config = LmdmConfig(condition=WIDTH + 79)
+
+    def __init__(self, windows: np.ndarray) -> None:
+        self.before: list[np.ndarray] = []
+        self._windows = iter(windows)
+
+    def prepare(self, before: np.ndarray, told: np.ndarray) -> np.ndarray:
+        self.before.append(before)
+        return next(self._windows)
+
+    def guess(self, prepared: np.ndarray, motion: np.ndarray, time: int) -> np.ndarray:
+        return np.stack([prepared, prepared])
+
+
+def test_a_published_session_makes_upstreams_motion() -> None:
+    golden = load("audio2motion")
+    denoiser = Replaying(whole(golden["preds_f16"])[:, 0])
+    model = PublishedMotion(denoiser, Sampling(1), WindowPlan(reset_every=0))
+    face = unpacked(whole(golden["s_kp_cond"]), np.zeros((1, POINTS, 3), np.float32))
+    eyes = np.zeros((1, 2), np.float32), np.zeros((1, 6), np.float32)
+    state = model.start(0, SimpleNamespace(sitter=Sitter(face, *eyes)))
+    shown = 0
+    for i in range(20):
+        rows = Features(np.zeros((4, WIDTH), np.float32), 25, 4 * i)
+        state, motion = model.step(state, rows, Timeline())
+        shown += len(motion)
+    assert_golden(np.stack(denoiser.before), golden["online_conds"])
+    expected = golden["online_final_s"]
+    assert_golden(state.stretch.motion[None], expected[:, -80:])
+    origin = state.figure.origin[:: -(-SIZE // expected.shape[-1])]
+    assert relative_error(origin, expected[0, 0]) <= TOLERANCE
+    assert shown == 70
 
 
 class TestConditions:
