@@ -164,13 +164,22 @@ def test_wrong_bytes_are_thrown_away(hub: StandIn) -> None:
     assert same(hub)
 
 
-def test_a_part_of_something_else_is_found_out(hub: StandIn) -> None:
+@pytest.mark.parametrize("size", [1000, MEGABYTE, 2 * MEGABYTE])
+def test_a_part_of_something_else_is_found_out(hub: StandIn, size: int) -> None:
     part = models_folder() / "small" / f"{BIG}.part"
     part.parent.mkdir(parents=True)
-    part.write_bytes(bytes(1000))
-    with pytest.raises(WeightsMismatch):
-        fetch("small")
+    part.write_bytes(bytes(size))
     fetch("small")
+    assert same(hub)
+
+
+def test_what_came_first_is_trusted(hub: StandIn) -> None:
+    place = fetch("small") / SMALL
+    place.unlink()
+    (hub.folder / SMALL).write_bytes(bytes(1000))
+    with pytest.raises(WeightsMismatch, match=r"The hub offers another small\.onnx"):
+        fetch("small")
+    fetch("small", revision="main")
     assert same(hub)
 
 
@@ -265,6 +274,12 @@ def test_another_revision_replaces_what_differs(hub: StandIn) -> None:
     assert hub.asked == []
     with pytest.raises(ModelError, match="at revision 'elsewhere'"):
         fetch("small", revision="elsewhere")
+    assert fetch("small") == located("small")
+    (hub.folder / SMALL).write_bytes(b"newest")
+    fetch("small", revision="main")
+    assert same(hub)
+    with pytest.raises(WeightsMismatch):
+        fetch("small", revision=COMMIT)
 
 
 def test_a_damaged_record_costs_a_look(hub: StandIn) -> None:

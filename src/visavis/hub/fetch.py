@@ -90,45 +90,46 @@ def fetch(
     folder = models_folder() / model.name
     record = read_record(folder)
     wanted = revision or record.revision or model.revision
-    if wanted != model.revision:
-        model = _unpinned(model)
-    is_same = record.revision in ("", wanted)
-    if not is_same:
-        record = replace(record, files={})
-    if is_same and all(is_whole(folder, file, record) for file in model.files):
+    is_pinned = wanted == model.revision
+    # What was asked for may differ from what is here, or have moved since.
+    is_anew = record.revision not in ("", wanted) or (revision is not None and not is_pinned)
+    model = model if is_pinned else _unpinned(model)
+    if not is_anew and all(is_whole(folder, file, record) for file in model.files):
         return folder
     _check_licence(model, record, accept_licence)
     hub = _Hub(model, wanted, quiet)
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with hub.alone(folder):
-            write_record(folder, Record(model.repository, wanted, model.licence_name, record.files))
-            _bring_all(hub, folder, model.files, on_file)
+            kept = {} if is_anew else read_record(folder).files
+            record = Record(model.repository, wanted, model.licence_name, kept)
+            files = [f for f in model.files if is_anew or not is_whole(folder, f, record)]
+            _bring_all(hub, folder, files, record, on_file)
     return folder
 
 
 def _bring_all(
     hub: _Hub,
     folder: Path,
-    files: tuple[PublishedFile, ...],
+    files: list[PublishedFile],
+    record: Record,
     on_file: Callable[[Step], None] | None,
 ) -> None:
-    """Bring what of ``files`` is not whole in ``folder``, and record each as it comes."""
-    record = read_record(folder)
-    absent = [file for file in files if not is_whole(folder, file, record)]
-    offers = [hub.offer(file) for file in absent]
-    _check_space(folder, absent, offers)
-    for number, (file, offer) in enumerate(zip(absent, offers, strict=True), 1):
+    """Bring ``files`` to ``folder``; keep the ``record``, and each file in it as it comes."""
+    offers = [hub.offer(_as_seen(file, record)) for file in files]
+    _check_space(folder, files, offers)
+    write_record(folder, record)
+    for number, (file, offer) in enumerate(zip(files, offers, strict=True), 1):
         if on_file:
-            on_file(Step(file, number, len(absent), offer.size or 0))
+            on_file(Step(file, number, len(files), offer.size or 0))
         record = record.with_file(file.path, hub.bring(folder, file, offer))
         write_record(folder, record)
 
 
-def licence_accepted(name: str) -> bool:
-    """Return whether the environment agrees to the licence of the model ``name``."""
-    said = os.environ.get(LICENCE_VARIABLE, "").lower().replace(" ", "").split(",")
-    return "all" in said or name in said
+def _as_seen(file: PublishedFile, record: Record) -> PublishedFile:
+    """Return ``file`` with the size and digest it had when it came, if it came before."""
+    seen = record.files.get(file.path)
+    return replace(file, size=seen.size, sha256=seen.sha256) if seen else file
 
 
 def _unpinned(model: PublishedModel) -> PublishedModel:
@@ -139,7 +140,8 @@ def _unpinned(model: PublishedModel) -> PublishedModel:
 
 def _check_licence(model: PublishedModel, record: Record, is_accepted: bool) -> None:
     """Refuse to load anything of ``model`` until its licence has been agreed to."""
-    if is_accepted or licence_accepted(model.name) or record.licence == model.licence_name:
+    named = os.environ.get(LICENCE_VARIABLE, "").lower().replace(" ", "").split(",")
+    if is_accepted or {"all", model.name} & {*named} or record.licence == model.licence_name:
         return
     raise InputError(
         f"The model {model.name!r} comes from {model.repository} under its publishers' licence, "
@@ -215,6 +217,7 @@ class _Hub:
         if place.is_file() and digest(place) == offer.sha256:
             return Seen(place.stat().st_size, offer.sha256)
         part.parent.mkdir(parents=True, exist_ok=True)
+        is_begun = part.is_file()
         with self._explained(file):
             self._load(part, offer)
         seen = Seen(part.stat().st_size, digest(part))
@@ -222,13 +225,17 @@ class _Hub:
         try:
             self._compare(as_offered, seen.size, seen.sha256, "The hub sent")
         except WeightsMismatch:
-            part.unlink()  # so that the next call begins anew
-            raise
+            part.unlink()
+            if not is_begun:
+                raise
+            return self.bring(folder, file, offer)  # what was begun was of another file
         part.replace(place)
         return seen
 
     def _load(self, part: Path, offer: _Offer) -> None:
         """Let ``part`` grow to the whole file, for as long as any of it comes."""
+        if part.is_file() and offer.size is not None and part.stat().st_size > offer.size:
+            part.unlink()
         part.touch()
         while (begun := part.stat().st_size) != offer.size:
             try:
