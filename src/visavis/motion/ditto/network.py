@@ -10,6 +10,7 @@ values that every layer makes of them) is computed once per window by ``Conditio
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,20 @@ def turned(x: Tensor, first: int = 0) -> Tensor:
 
     Rotary places (Su et al. 2021) over the whole width, before the projections and not per head.
     """
-    places = torch.arange(first, first + x.shape[1], dtype=torch.float32)
-    angles = (places[:, None] * turning_speeds(x.shape[-1])).to(x.device)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cos, sin = _turns(x.shape[-1], first, x.shape[1], x.device, x.dtype)
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
+
+
+@cache
+def _turns(
+    width: int, first: int, places: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines (places, width / 2) of how far each pair is turned at each place."""
+    with torch.inference_mode(False):  # training may use them, too
+        along = torch.arange(first, first + places, dtype=torch.float32)
+        angles = along[:, None] * turning_speeds(width)
+        return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
 
 
 class Attention(nn.Module):
@@ -191,7 +201,13 @@ class Lmdm(nn.Module):
 
     def _waves(self, time: Tensor) -> Tensor:
         """Return sines and cosines (b, w) of ``time`` (b,)."""
-        half = self.config.width // 2
-        speeds = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(1e4) / (half - 1)))
-        angles = time.float()[:, None] * speeds.to(time.device)
+        angles = time.float()[:, None] * _wave_speeds(self.config.width // 2, time.device)
         return torch.cat([angles.sin(), angles.cos()], dim=-1).to(self.time_in.weight.dtype)
+
+
+@cache
+def _wave_speeds(count: int, device: torch.device) -> Tensor:
+    """Return the radians per step of ``count`` waves that tell the time."""
+    with torch.inference_mode(False):
+        steps = torch.arange(count, dtype=torch.float32)
+        return torch.exp(steps * -(math.log(1e4) / (count - 1))).to(device)
