@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,6 @@ from visavis.nn.sampling3d import (  # noqa: E402
     bumps,
     line,
     mixture,
-    proposals,
     read,
     read_rows,
     shifts,
@@ -65,37 +66,26 @@ def test_a_bump_is_a_gaussian_of_the_distance():
     assert torch.allclose(bumps(points, (3, 4, 5)), expected, atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def kernels():
-    """Return the Triton kernels, run on a CPU by Triton's interpreter."""
+@pytest.mark.parametrize(("batch", "points", "size"), [(1, 3, (4, 8, 6)), (2, 21, (3, 5, 7))])
+def test_a_mixture_read_by_rows_is_the_same(batch, points, size):
+    torch.manual_seed(0)
+    volume, logits = torch.randn(batch, 8, *size), torch.randn(batch, points + 1, *size)
+    moves = shifts(*torch.randn(2, batch, points, 3) * 0.5)
+    assert torch.allclose(
+        mixture(volume, logits, moves, by_rows=True), mixture(volume, logits, moves), atol=1e-5
+    )
+
+
+def test_gpu_kernels_equal_plain_pytorch():
     pytest.importorskip("triton")
-    name = "visavis.nn.sampling3d_triton"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITON_INTERPRET", "1")
-        sys.modules.pop(name, None)
-        yield importlib.import_module(name)
-    sys.modules.pop(name, None)
+    run = subprocess.run(
+        [sys.executable, Path(__file__).with_name("interpreted.py")],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
 
 
-class TestKernels:
-    @pytest.mark.parametrize(("batch", "points", "size"), [(1, 3, (4, 8, 6)), (2, 21, (3, 5, 7))])
-    def test_they_equal_plain_pytorch(self, kernels, batch, points, size):
-        torch.manual_seed(0)
-        thin, volume = torch.randn(batch, 4, *size), torch.randn(batch, 8, *size)
-        source, driving = torch.randn(2, batch, points, 3) * 0.5
-        made = kernels.proposals(thin, source, driving, VARIANCE)
-        assert torch.allclose(made, proposals(thin, source, driving), atol=1e-5)
-        logits, moves = torch.randn(batch, points + 1, *size) * 2, shifts(source, driving)
-        expected = mixture(volume, logits, moves)
-        assert torch.allclose(kernels.mixture(volume, logits, moves), expected, atol=1e-5)
-        assert torch.allclose(mixture(volume, logits, moves, by_rows=True), expected, atol=1e-5)
-
-    def test_halves_lose_no_more_than_their_own_rounding(self, kernels):
-        torch.manual_seed(0)
-        volume, logits = torch.randn(1, 8, 4, 8, 8), torch.randn(1, 5, 4, 8, 8)
-        moves = torch.randn(1, 5, 3) * 0.2
-        found = kernels.mixture(volume.half(), logits.half(), moves)
-        assert torch.allclose(found.float(), mixture(volume, logits, moves), atol=1e-2)
-
-    def test_a_cpu_does_without_them(self):
-        assert sampling3d._kernels(torch.zeros(1)) is None
+def test_a_cpu_does_without_kernels():
+    assert sampling3d._kernels(torch.zeros(1)) is None
