@@ -2,11 +2,12 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from golden import load
+from golden import IS_FULL, TOLERANCE, keys, load, relative_error
 from visavis.audio import hubert
 from visavis.audio.hubert import (
     FRAME_SAMPLES,
@@ -16,6 +17,7 @@ from visavis.audio.hubert import (
     load_hubert,
 )
 from visavis.errors import MissingExtra, ModelError
+from visavis.nn.rule import rule_weights
 from visavis.types import Audio
 
 
@@ -203,3 +205,31 @@ class TestDitto:
         features = HubertFeatures(lambda window: tokens_of(window) + np.arange(TOKENS)[:, None])
         silent = rows_of(features, np.zeros(16_000, np.float32), [])
         np.testing.assert_array_equal(silent[10:15], features.silence())
+
+    @pytest.mark.shared
+    @pytest.mark.slow
+    @pytest.mark.skipif(not IS_FULL, reason="the full set of golden data is not here")
+    def test_hubert_large_answers_as_upstreams_twin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch = pytest.importorskip("torch")
+        transformers = pytest.importorskip("transformers")
+        golden = load("hubert_large_hf")
+        monkeypatch.setattr(transformers.AutoModel, "from_pretrained", lambda _: large(torch))
+        features = load_hubert("hubert-large", normalize=False)
+        found = features._tokens(golden["audio"][0])
+        assert relative_error(found[None], golden["last_hidden_state"]) <= TOLERANCE
+
+
+def large(torch: Any) -> Any:
+    """HuBERT-large (the variant with layer norms) with weights by the rule."""
+    from transformers import HubertConfig, HubertModel
+
+    config = HubertConfig(
+        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,
+        feat_extract_norm="layer", conv_bias=True, do_stable_layer_norm=True,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = HubertModel(config)
+    shapes = keys("hubert_large_hf")
+    state = {key: torch.from_numpy(value) for key, value in rule_weights(shapes).items()}
+    model.load_state_dict(state, assign=True)
+    return model
