@@ -25,6 +25,7 @@ from visavis.types import (
     Features,
     FloatArray,
     Frame,
+    ImageArray,
     Motion,
     Portrait,
 )
@@ -300,11 +301,38 @@ class MotionAnimator:
 
     def draw(self, prepared: Prepared, motion: Motion, first: int = 0) -> list[Frame]:
         """Draw motion that is already known (a motion file); its frames count from ``first``."""
-        moments = (motion[i : i + 1] for i in range(len(motion)))
-        return [
-            Frame(self._renderer.draw(shown(prepared.appearance, n), moment), n, moment)
-            for n, moment in enumerate(moments, first)
-        ]
+        return _drawn(self._renderer, prepared, motion, first)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the renderer reads driving videos itself (``follow``)."""
+        return hasattr(self._renderer, "follower")
+
+    def follow(
+        self, prepared: Prepared, images: Iterable[ImageArray], options: Any = None
+    ) -> Iterator[Frame]:
+        """Yield the frames of somebody who does what the person in ``images`` does.
+
+        ``images`` (h, w, 3) RGB uint8, one for each frame; ``options`` are the renderer's own.
+        """
+        driver, drawer = cast(Any, self._renderer).follower(options)
+        count = 0
+        for motion in driver.follow(prepared.appearance, images, self._fps):
+            frames = _drawn(drawer, prepared, motion, count)
+            count += len(frames)
+            yield from frames
+
+
+def _drawn(renderer: Any, prepared: Prepared, motion: Motion, first: int) -> list[Frame]:
+    """Return the pictures of ``motion``, drawn together by renderers that know how to."""
+    numbers = range(first, first + len(motion))
+    moments = [motion[i : i + 1] for i in range(len(motion))]
+    looks = [shown(prepared.appearance, n) for n in numbers]
+    if hasattr(renderer, "draw_many"):
+        images = renderer.draw_many(looks, motion)
+    else:
+        images = (renderer.draw(*pair) for pair in zip(looks, moments, strict=True))
+    return [Frame(*parts) for parts in zip(images, numbers, moments, strict=True)]
 
 
 def spoken(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from visavis.animator import MotionAnimator
 from visavis.audio.features import FeatureExtractor
@@ -24,10 +25,10 @@ from visavis.media.read import Trim, has_sound
 from visavis.media.write import FrameWriter, check_alpha, open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Controls, Timeline, as_timeline
-from visavis.motion.files import check_motion_name, read_motion, write_motion
+from visavis.motion.files import check_motion_name, write_motion
 from visavis.motion.models import motion_by
 from visavis.opening import Picture, framed_to, opened
-from visavis.playing import Play, Scene, open_scene
+from visavis.playing import Drive, Play, Scene, open_scene
 from visavis.provenance.badge import Badge, make_badge
 from visavis.provenance.policy import Policy, read_policy
 from visavis.provenance.sign import Facts, open_seal, tags
@@ -36,7 +37,6 @@ from visavis.render.base import Renderer
 from visavis.render.quality import DEFAULT_QUALITY
 from visavis.render.renderers import renderer_by
 from visavis.timing import Stopwatch
-from visavis.tracking.acted import acted
 from visavis.types import (
     MOTION_FPS,
     Frame,
@@ -104,8 +104,13 @@ def load(
         ModelError: there is no such ``model``, or its files are not here or not right.
         MissingExtra: ``model`` needs a package that is not installed.
     """
+    return _animator(fps, motion_model, steps, live, background, quality, model)
+
+
+def _animator(fps: int, *given: Any) -> MotionAnimator:
+    """Return what ``load`` does."""
     check_whole("fps", fps, 1, 240)
-    return MotionAnimator(*parts(motion_model, steps, live, background, quality, model), fps)
+    return MotionAnimator(*parts(*given), fps)
 
 
 def parts(
@@ -150,8 +155,7 @@ def frames(  # noqa: PLR0913 - as animate
 ) -> Iterator[Frame]:
     """Yield the frames of ``portrait`` speaking ``audio`` one by one; arguments as ``animate``."""
     check_whole("seed", seed, 0, 2**63 - 1)
-    looks = {"background": background, "quality": quality}
-    animator = load(fps=fps, motion_model=motion_model, steps=steps, model=model, **looks)
+    animator = _animator(fps, motion_model, steps, False, background, quality, model)
     sitter = opened(portrait, None, loop, redrive, background, (audio, None))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     play = Play(animator, prepared, seed, as_timeline(controls))
@@ -175,7 +179,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     trim: Trim | None = None,
     face: int | None = None,
     motion: str | Path | None = None,
-    drive: str | Path | None = None,
+    drive: str | Path | Drive | None = None,
     motion_out: str | Path | None = None,
     other: Sound | None = None,
     controls: Controls | Timeline | None = None,
@@ -239,19 +243,18 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     watch = Stopwatch()
     check_whole("seed", seed, 0, 2**63 - 1)
     policy = read_policy() if provenance is None else provenance
-    _check_targets(out, motion_out, portrait, audio, motion, drive, other)
+    drive = Drive.of(drive)
+    _check_targets(out, motion_out, portrait, audio, motion, drive and drive.video, other)
     if is_transparent(background):
         check_alpha(out, badge)
     audio = _sound_of(audio, text, voice, drive)
-    script = _script_of(motion, drive)
-    looks = {"background": background, "quality": quality}
-    animator = load(fps=fps, motion_model=motion_model, steps=steps, model=model, **looks)
-    sitter = opened(portrait, face, loop, redrive, background, (None if script else audio, trim))
+    animator = _animator(fps, motion_model, steps, False, background, quality, model)
+    sitter = opened(portrait, face, loop, redrive, background, (None if motion else audio, trim))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
         play = Play(animator, prepared, seed, as_timeline(controls))
-        scene = stack.enter_context(open_scene(play, sound, heard, trim, script))
+        scene = stack.enter_context(open_scene(play, sound, heard, trim, motion, drive))
         seal = stack.enter_context(open_seal(out, _facts(portrait), policy))
         alpha = is_transparent(background)
         writer = stack.enter_context(
@@ -305,21 +308,12 @@ def _written(
     return played
 
 
-def _script_of(motion: str | Path | None, drive: str | Path | None) -> Motion | None:
-    """Return motion that is known before: of a file, or what is seen in a video."""
-    if motion is not None and drive is not None:
-        raise InputError("Give a motion file or a driving video, not both.")
-    if motion is not None:
-        return read_motion(motion)
-    return None if drive is None else acted(drive)
-
-
 def _sound_of(
-    audio: Sound | None, text: str | None, voice: str, drive: str | Path | None = None
+    audio: Sound | None, text: str | None, voice: str, drive: Drive | None
 ) -> Sound | None:
     """Return ``audio``, ``text`` spoken by ``voice``, or the sound of ``drive`` if it has any."""
     if text is None:
-        return drive if audio is None and drive is not None and has_sound(drive) else audio
+        return drive.video if audio is None and drive and has_sound(drive.video) else audio
     if audio is not None:
         raise InputError("Give a recording or text to speak, not both.")
     return spoken(text, voice_by(voice))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -18,6 +19,7 @@ from visavis.errors import InputError
 
 if TYPE_CHECKING:
     from visavis.motion.controls import Timeline
+    from visavis.playing import Drive
 
 PortraitArgument = Annotated[
     Optional[str],  # noqa: UP045 - typer evaluates the annotation on Python 3.10
@@ -66,6 +68,15 @@ MotionOption = Annotated[
 DriveOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="A video of somebody whose head and face to follow.", show_default=False),
+]
+DriveHowOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar="NAME=X,…",
+        help="How: region=lip (all, exp, pose, eyes), multiplier=1.2; with a model also "
+        "relative=no, smoothing=5, eyes, lips, close_lips, stitching.",
+        show_default=False,
+    ),
 ]
 MotionOutOption = Annotated[
     Optional[Path],  # noqa: UP045
@@ -167,6 +178,39 @@ def trim_of(text: str | None) -> tuple[float, float | None] | None:
         raise InputError(
             f"--trim {text!r} is not START:END in seconds; write for example --trim 1.5:8 or :8."
         ) from error
+
+
+def drive_of(video: str | None, how: str | None) -> Drive | None:
+    """Return the driving video, and how it is followed: NAME=X, split by commas.
+
+    Raises:
+        InputError: no such option, or no such value for it.
+    """
+    from visavis.playing import Drive
+    from visavis.render.liveportrait.transfer import DrivingOptions
+
+    if video is None:
+        return None
+    known = {f.name: f.default for f in fields(DrivingOptions)}
+    chosen: dict[str, Any] = {}
+    for word in filter(None, (how or "").split(",")):
+        name, _, value = word.strip().partition("=")
+        if name not in known:
+            raise InputError(f"--drive-how knows no {name!r}. Give: {', '.join(known)}.")
+        chosen[name] = _value(name, value, known[name])
+    return Drive(Path(video), DrivingOptions(**chosen))
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    """Return ``text`` as something of the kind of ``default``."""
+    try:
+        if isinstance(default, bool):
+            return {"": True, "yes": True, "no": False}[text]
+        return type(default)(text)
+    except (KeyError, ValueError) as error:
+        kinds = {bool: "yes or no", int: "a whole number", float: "a number"}
+        wanted = kinds.get(type(default), "a word")
+        raise InputError(f"--drive-how {name}={text} is not {wanted}.") from error
 
 
 def timeline_of(file: Path | None = None, **words: Any) -> Timeline:

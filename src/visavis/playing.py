@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from visavis.animator import MotionAnimator, Prepared, frame_count, spoken
 from visavis.errors import InputError
 from visavis.media.given import paired
-from visavis.media.read import Trim, check_trim, open_audio
+from visavis.media.read import Trim, VideoReader, check_trim, open_audio
 from visavis.motion.controls import Timeline
+from visavis.motion.files import read_motion
 from visavis.motion.filters import resample
 from visavis.motion.shaping import directed
+from visavis.render.liveportrait.transfer import DrivingOptions
+from visavis.tracking.acted import acted, directed_by
 from visavis.types import SAMPLE_RATE, Frame, Motion
 
 PIECE = SAMPLE_RATE // 5
@@ -28,6 +31,19 @@ class Play:
     prepared: Prepared
     seed: int
     timeline: Timeline
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A ``video`` of somebody to follow, and how: ``options`` (render/liveportrait/transfer.py)."""
+
+    video: Path
+    options: DrivingOptions = field(default_factory=DrivingOptions)
+
+    @staticmethod
+    def of(given: str | Path | Drive | None) -> Drive | None:
+        """Return what ``animate`` was given."""
+        return Drive(Path(given)) if isinstance(given, (str, Path)) else given
 
 
 @dataclass(frozen=True)
@@ -46,17 +62,20 @@ def open_scene(
     sound: Path | None,
     other: Path | None,
     trim: Trim | None = None,
-    script: Motion | None = None,
+    motion: str | Path | None = None,
+    drive: Drive | None = None,
 ) -> Iterator[Scene]:
-    """Open what moves the face: motion that is known, or else speech, own or heard."""
+    """Open what moves the face: a motion file, a video, or else speech, own or heard."""
     animator, prepared, fps = play.animator, play.prepared, play.animator.fps
-    if script is not None:
-        start, end = check_trim(trim)
-        script = resample(script, fps)
-        script = script[round(start * fps) : None if end is None else round(end * fps)]
-        if not len(script):
-            raise InputError(f"The motion ends before the trim begins, at {start} s.")
-        script = directed(script, play.timeline)
+    if drive is not None and motion is not None:
+        raise InputError("Give a motion file or a driving video, not both.")
+    if drive is not None and animator.follows:
+        with VideoReader(drive.video) as reader:
+            followed = animator.follow(prepared, reader.pictures(fps, trim), drive.options)
+            yield Scene(followed, None, fps, reader.warnings)
+        return
+    if drive is not None or motion is not None:
+        script = directed(_script(play, motion, drive, trim), play.timeline)
         moments = (script[i : i + 1] for i in range(len(script)))
         played = (animator.draw(prepared, m, i)[0] for i, m in enumerate(moments))
         yield Scene(played, len(script), fps, [])
@@ -77,3 +96,20 @@ def open_scene(
         raise InputError(
             "There is no sound to speak. Give a recording, a motion file, or a driving video."
         )
+
+
+def _script(
+    play: Play, motion: str | Path | None, drive: Drive | None, trim: Trim | None
+) -> Motion:
+    """Return motion that is known before it is drawn, trimmed, at the frame rate of ``play``."""
+    if drive is not None:
+        given, name = directed_by(acted(drive.video), drive.options), drive.video
+    else:
+        assert motion is not None
+        given, name = read_motion(motion), Path(motion)
+    (start, end), fps = check_trim(trim), play.animator.fps
+    script = resample(given, fps)
+    script = script[round(start * fps) : None if end is None else round(end * fps)]
+    if not len(script):
+        raise InputError(f"{name} ends before the trim begins, at {start} s.")
+    return script

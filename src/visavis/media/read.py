@@ -262,6 +262,33 @@ class VideoReader:
         for frame in self._frames:
             yield self._picture(frame)
 
+    def pictures(self, fps: int, trim: Trim | None = None) -> Iterator[ImageArray]:
+        """Yield what is shown at n / ``fps`` seconds after the trim's start, up to its end.
+
+        Raises:
+            InputError: the trim begins after the last picture.
+        """
+        start_s, end_s = check_trim(trim)
+        start = Fraction(start_s).limit_denominator(10**6)  # 0.4 is two fifths
+        end = None if end_s is None else Fraction(end_s).limit_denominator(10**6)
+        held: ImageArray | None = None
+        until, count = Fraction(0), 0
+        for image, stamp in self:
+            until = stamp * self.time_base
+            while held is not None and start + Fraction(count, fps) < until:
+                yield held
+                count += 1
+            if end is not None and start + Fraction(count, fps) >= end:
+                return
+            held = image
+        until += 1 / self.fps
+        end = until if end is None else min(end, until)
+        while held is not None and start + Fraction(count, fps) < end:
+            yield held
+            count += 1
+        if not count:
+            raise InputError(f"The trim starts at {float(start)} s, after the last picture.")
+
     def _picture(self, frame: VideoFrame) -> tuple[ImageArray, int]:
         """Return the upright image of ``frame`` and its stamp."""
         first = self._first

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.errors import NoFaceFound
+from visavis.errors import InputError, NoFaceFound
 from visavis.faces.landmarks import track
-from visavis.motion.layout import COEFFICIENTS, SIZE, pack, unpack
+from visavis.motion.layout import COEFFICIENTS, NAMES, SIZE, pack, unpack
+from visavis.render.liveportrait.transfer import DrivingOptions
 from visavis.render.rig import PortraitRig, load_rig
 from visavis.tracking.fit import fit
 from visavis.tracking.follow import Follow, Stretch, stretches
@@ -20,6 +21,17 @@ SHORTEST_S = 0.4
 """A stretch that shows the face for less is taken for a loss: too little to know the person by."""
 EASE_S = 0.4
 """How long a face takes to rest when it is lost, and to come back; and for a step of the head."""
+
+
+_FACE = ("brow", "cheek", "eye", "jaw", "mouth", "nose", "tongue")
+_PARTS: dict[str, tuple[str, ...]] = {
+    "all": (*_FACE, "head"),
+    "exp": _FACE,
+    "pose": ("head",),
+    "lip": ("jaw", "mouth", "tongue"),
+    "eyes": ("eye",),
+}
+"""What names of motion values begin with, by the region that moves."""
 
 
 def acted(video: str | Path, follow: Follow = track) -> Motion:
@@ -94,6 +106,25 @@ def _near(frames: NDArray[Any], ease: int) -> FloatArray:
     """Return (t, 1) how much of a face is left so many ``frames`` (t,) from where it was seen."""
     left = np.clip(1 - frames / ease, 0, 1)[:, None]
     return left**2 * (3 - 2 * left)
+
+
+def directed_by(motion: Motion, options: DrivingOptions) -> Motion:
+    """Return of ``motion`` what ``options`` want: a region of the face, more or less of it.
+
+    Raises:
+        InputError: they want what only LivePortrait's networks know.
+    """
+    plain = DrivingOptions(region=options.region, multiplier=options.multiplier)
+    if options != plain:
+        raise InputError(
+            "The packaged renderer follows a video by region and multiplier alone. Leave the other "
+            "options out, or give a model (visavis models)."
+        )
+    wanted = [name.startswith(_PARTS[options.region]) for name in NAMES]
+    rest = pack(Motion.rest(1))
+    values = rest + np.where(wanted, options.multiplier * (pack(motion) - rest), 0)
+    values[:, COEFFICIENTS] = values[:, COEFFICIENTS].clip(0, 1)
+    return unpack(values, motion.fps)
 
 
 def sampled(
