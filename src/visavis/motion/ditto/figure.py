@@ -138,7 +138,7 @@ def shown(
 def _moves(figure: Figure, style: Style, asked: Sequence[Controls]) -> Moves:
     """Return what is driven in the frames ``asked``."""
     lively = _each([c.energy * ("mouth" not in c.freeze) for c in asked])
-    rest = _each([c.intensity * ("brows" not in c.freeze) for c in asked])
+    rest = _each([_felt(c) for c in asked])
     if len(figure.sitter.faces) > 1:
         return Moves({"exp": lively}, eyes=float(style.own_eyes), rest=rest, keeps_gaze=False)
     swing = _each([c.head_range * ("head" not in c.freeze) for c in asked])
@@ -160,6 +160,12 @@ def _wishes(
             if clock.frames < len(lids) and "lids" not in wish.freeze:
                 added[i, EYES] += lids[clock.frames][list(EYES)]
     return Wishes(turn=turn, added=added)
+
+
+def _felt(controls: Controls) -> float:
+    """Return how far brows and cheeks are driven: as far as there is an emotion to show."""
+    is_free = controls.emotion != "neutral" and "brows" not in controls.freeze
+    return controls.intensity if is_free else 0.0
 
 
 def _turn(controls: Controls, usual: FloatArray) -> FloatArray:
