@@ -117,6 +117,9 @@ def test_files_are_found_in_every_layout(tmp_path: Path) -> None:
     (tmp_path / "decoder.safetensors").write_bytes(b"")
     assert found(tmp_path, "decoder") == tmp_path / "decoder.safetensors"
     assert kind(tmp_path).name == "liveportrait"
+    (tmp_path / "ditto_onnx").mkdir()
+    (tmp_path / "ditto_onnx/hubert.onnx").write_bytes(b"")  # another than the one we run
+    assert kind(tmp_path).name == "liveportrait"
     (tmp_path / "lmdm.safetensors").write_bytes(b"")
     assert kind(tmp_path).name == "ditto"
 

@@ -76,19 +76,39 @@ def test_live_frames_come_on_demand(
 
 
 @pytest.mark.filterwarnings("ignore")  # of PyTorch's exporter
-def test_a_converted_folder_draws_the_same(
-    tiny: dict[str, Path], portrait: Portrait, sound: np.ndarray, tmp_path: Path
+def test_converted_and_exported_networks_draw_the_same(
+    tiny: dict[str, Path],
+    portrait: Portrait,
+    sound: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from visavis.neural.converting import convert
 
+    monkeypatch.setitem(sys.modules, "openvino", None)  # ONNX Runtime is always there
+    convert(tiny["ditto"], tmp_path / "ours")
+    convert(tiny["ditto"], tmp_path / "exported", is_exported=True)
+    theirs, ours, exported = (
+        played(*opened(folder, portrait, steps=1, precision="float32"), sound[:3000], [])
+        for folder in (tiny["ditto"], tmp_path / "ours", tmp_path / "exported")
+    )
+    for frame, *others in zip(theirs, ours, exported, strict=True):
+        for other in others:  # to rounding
+            assert np.abs(frame.image.astype(int) - other.image).max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_exported_networks_need_no_pytorch(tiny: dict[str, Path], tmp_path: Path) -> None:
+    from visavis.neural.converting import convert
+
     convert(tiny["ditto"], tmp_path / "ours", is_exported=True)
-    assert (tmp_path / "ours/onnx/lmdm_step.onnx").is_file()
-    frames = [
-        played(*opened(folder, portrait, steps=1), sound[:3000], [])
-        for folder in (tiny["ditto"], tmp_path / "ours")
-    ]
-    for one, other in zip(*frames, strict=True):  # to rounding: memory is aligned otherwise
-        assert np.abs(one.image.astype(int) - other.image).max() <= 1
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['openvino'] = None\n"
+        "from visavis.neural import open_neural\n"
+        f"print([type(part).__name__ for part in open_neural({str(tmp_path / 'ours')!r})])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "['HubertFeatures', 'DittoMotion', 'LivePortraitRenderer']\n", run.stderr
 
 
 def test_a_name_opens_what_was_fetched(

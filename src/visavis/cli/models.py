@@ -96,7 +96,7 @@ def fetch(
 @models.command()
 def check(model: ModelArgument, as_json: JsonOption = False) -> None:
     """Look through the files of a model: are all there, whole, and what they should be?"""
-    from visavis.neural import extra
+    from visavis.neural.extra import extra
 
     with extra():
         from visavis.neural.checking import check as look
@@ -121,7 +121,7 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Write a model's weights again as ours: safetensors, no pickle."""
-    from visavis.neural import extra
+    from visavis.neural.extra import extra
 
     with extra():
         from visavis.neural.converting import convert as rewrite
@@ -140,7 +140,7 @@ def random(
     as_json: JsonOption = False,
 ) -> None:
     """Write random weights as a model is published, to try and time it without the real ones."""
-    from visavis.neural import extra
+    from visavis.neural.extra import extra
 
     with extra():
         from visavis.neural.random_weights import write_random

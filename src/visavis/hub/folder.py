@@ -22,6 +22,12 @@ from visavis.hub.catalog import CATALOG, PublishedFile, PublishedModel, publishe
 MODELS_VARIABLE = "VISAVIS_MODELS"
 RECORD = "visavis.json"
 """The record's name in a model's folder."""
+HUBERT_FILE = "hubert.onnx"
+"""Ditto's speech encoder in a converted folder."""
+ONNX_FOLDER = "onnx"
+"""LivePortrait's networks as exported, in a model's folder."""
+MOTION_FOLDER = f"{ONNX_FOLDER}/lmdm"
+"""Ditto's motion network as exported."""
 _BLOCK = 2**20
 
 
@@ -100,17 +106,16 @@ def missing(model: PublishedModel, folder: Path) -> list[PublishedFile]:
 
 
 def found(folder: Path, network: str) -> Path | None:
-    """Return the file of ``network`` in or below ``folder``, converted or published; None: none.
-
-    Of several, a converted one, and then the one least deep.
+    """Return the file of ``network``: a converted one in ``folder``, or else a published one in or
+    below it, the least deep of several; None: there is none.
     """
+    converted = folder / (HUBERT_FILE if network == "hubert" else f"{network}.safetensors")
+    if converted.is_file():
+        return converted
     files = [file for model in CATALOG.values() for file in model.files]
-    theirs = sorted({file.name for file in files if file.network == network})
-    for names in ((f"{network}.safetensors", f"{network}.onnx"), theirs):
-        hits = [path for name in names for path in folder.rglob(name) if path.is_file()]
-        if hits:
-            return min(hits, key=lambda path: (len(path.parts), str(path)))
-    return None
+    names = {file.name for file in files if file.network == network}
+    hits = [path for name in names for path in folder.rglob(name) if path.is_file()]
+    return min(hits, key=lambda path: (len(path.parts), str(path)), default=None)
 
 
 def kind(folder: Path) -> PublishedModel:

@@ -7,14 +7,12 @@ import shutil
 from pathlib import Path
 
 from visavis.errors import InputError
-from visavis.hub.folder import found, located
-from visavis.motion.ditto.torch_denoiser import export
+from visavis.hub.folder import HUBERT_FILE, MOTION_FOLDER, ONNX_FOLDER, found, located
 from visavis.motion.ditto.weights import NAME as LMDM
 from visavis.motion.ditto.weights import read_lmdm, write_lmdm
-from visavis.neural import ONNX_FOLDER, extra
+from visavis.neural.extra import extra
+from visavis.render.liveportrait.eager import open_networks
 from visavis.render.liveportrait.weights import read_published_folder, write_network
-
-HUBERT_FILE = "hubert.onnx"
 
 
 def convert(model: str | Path, out: Path, *, is_exported: bool = False) -> list[Path]:
@@ -39,14 +37,22 @@ def convert(model: str | Path, out: Path, *, is_exported: bool = False) -> list[
     files = [write_network(out, name, state, config) for name, state in states.items()]
     motion, hubert = found(folder, LMDM), found(folder, "hubert")
     if motion:
-        network = read_lmdm(motion)
-        files.append(write_lmdm(out, network))
-        if is_exported:
-            with extra():
-                files += export(network, out / ONNX_FOLDER)
+        files.append(write_lmdm(out, read_lmdm(motion)))
     if hubert:
         files.append(_placed(hubert, out / HUBERT_FILE))
-    return files
+    return files + (_exported(out) if is_exported else [])
+
+
+def _exported(out: Path) -> list[Path]:
+    """Write the networks in ``out`` as ONNX as well; return the files."""
+    with extra():
+        from visavis.motion.ditto.torch_denoiser import export
+        from visavis.render.liveportrait.export import export_engine
+
+        (out / ONNX_FOLDER).mkdir(exist_ok=True)
+        files = export_engine(open_networks(out), out / ONNX_FOLDER)
+        motion = found(out, LMDM)
+        return files + (export(read_lmdm(motion), out / MOTION_FOLDER) if motion else [])
 
 
 def _placed(path: Path, place: Path) -> Path:

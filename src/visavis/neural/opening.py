@@ -18,13 +18,13 @@ from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError, ModelError
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
-from visavis.hub.folder import found, located
+from visavis.hub.folder import MOTION_FOLDER, ONNX_FOLDER, found, located
 from visavis.media.image import read_image
 from visavis.motion.base import MotionModel
 from visavis.motion.ditto.onnx_denoiser import CONDITIONS
 from visavis.motion.ditto.opening import ditto_motion, open_denoiser
 from visavis.motion.models import MOTION_MODELS, motion_by
-from visavis.neural import ONNX_FOLDER, extra
+from visavis.neural.extra import extra
 from visavis.nn.session import DEVICE_VARIABLE
 from visavis.render.base import Renderer
 from visavis.render.liveportrait.bridge import Bridge, fit_bridge, read_bridge, write_bridge
@@ -40,16 +40,37 @@ _TORCH_DEVICES = {"openvino": "cpu", "tensorrt": "cuda"}
 """What PyTorch calls the devices of nn.session that it knows under other names."""
 
 
-def opened(
+def open_neural(
     model: str | Path,
     *,
-    device: str | None,
-    precision: str | None,
-    live: bool,
-    steps: int | None,
-    motion_model: str | None,
+    device: str | None = None,
+    precision: str | None = None,
+    live: bool = False,
+    steps: int | None = None,
+    motion_model: str | None = None,
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
-    """Return the parts; arguments and errors are those of ``visavis.neural.open_neural``."""
+    """Return what hears, what moves and what draws, by published networks.
+
+    With a motion model of visavis's own, a bridge to these networks is fitted when they are opened
+    for the first time (some two hundred pictures are drawn and read), and kept beside them.
+
+    Args:
+        model: "ditto" or "liveportrait", fetched before, or a folder with the files of either.
+        device: cpu, cuda, cuda:1 or mps; by default a GPU if PyTorch has one.
+        precision: of what is drawn: float32, bfloat16 or float16; by default what costs least on
+            the device without being seen.
+        live: for sound that comes as it is spoken.
+        steps: calls of the motion model for each stretch of motion; its own default if None.
+        motion_model: "ditto" (the default where its network is there), "ditto_published" (the
+            same network, windows as upstream), or one of visavis's own (motion.models).
+
+    Raises:
+        InputError: device, precision, steps or motion model are not possible.
+        MissingExtra: a package is not installed.
+        ModelError: the model was not fetched, or files are missing.
+        UnknownModel: there is no such model.
+        WeightsMismatch: a file is damaged or is not what was published.
+    """
     folder = located(model)
     where = device or usual_device()
     weights = _motion_weights(folder, where)
@@ -86,7 +107,17 @@ def usual_device() -> str:
 
 
 def open_engine(folder: Path, device: str, precision: str | None = None) -> Engine:
-    """Return what runs the networks in ``folder`` on ``device``, in its usual precision if None."""
+    """Return what runs LivePortrait's networks in ``folder`` on ``device``.
+
+    Exported ones are taken on a CPU, or where PyTorch is missing; weights run in PyTorch, by
+    default in bfloat16 unless on a CPU.
+    """
+    exported = folder / ONNX_FOLDER
+    has_exported = (exported / "decoder.onnx").is_file()
+    if has_exported and (device == "cpu" or importlib.util.find_spec("torch") is None):
+        from visavis.render.liveportrait.onnx_engine import OnnxEngine
+
+        return OnnxEngine(exported, precision=precision)
     with extra():
         from visavis.render.liveportrait.eager import TorchEngine, open_networks
     usual = "float32" if device == "cpu" else "bfloat16"
@@ -115,7 +146,7 @@ def _kept_bridge(folder: Path) -> Bridge | None:
 
 def _motion_weights(folder: Path, device: str) -> Path | None:
     """Return Ditto's motion network: the folder of its exported files, or its file; None: none."""
-    exported = folder / ONNX_FOLDER
+    exported = folder / MOTION_FOLDER
     has_exported = (exported / CONDITIONS).is_file()
     weights = found(folder, "lmdm")
     return exported if has_exported and (device == "cpu" or weights is None) else weights

@@ -16,7 +16,7 @@ from visavis.errors import OutputError
 from visavis.hub.catalog import published
 from visavis.motion.ditto import weights as ditto
 from visavis.motion.ditto.config import LmdmConfig
-from visavis.neural import extra
+from visavis.neural.extra import extra
 from visavis.nn.rule import normal, rule_weights
 from visavis.render.liveportrait import weights as liveportrait
 from visavis.render.liveportrait.config import LivePortraitConfig
