@@ -197,6 +197,8 @@ class TestFiles:
         assert isinstance(open_denoiser(path), TorchDenoiser)
         with pytest.raises(InputError, match="float32, bfloat16, float16"):
             open_denoiser(path, precision="int3")
+        with pytest.raises(InputError, match="'abacus'"):
+            open_denoiser(path, "abacus")
         halves = open_denoiser(path, precision="bfloat16")
         whole = open_denoiser(path)
         found = [

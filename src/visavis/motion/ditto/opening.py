@@ -23,7 +23,7 @@ def open_denoiser(path: Path, device: str | None = None, precision: str | None =
     float16), ONNX files on those of nn.session in their own.
 
     Raises:
-        InputError: there is no such precision.
+        InputError: there is no such precision, or no such device.
         MissingExtra: files of weights need PyTorch.
         ModelError: there are no such files.
         WeightsMismatch: they are of another origin.
@@ -42,7 +42,11 @@ def open_denoiser(path: Path, device: str | None = None, precision: str | None =
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if precision not in (None, *known):
         raise InputError(f"There is no precision {precision!r}; use one of: {', '.join(known)}.")
-    return TorchDenoiser(read_lmdm(path), device or "cpu", known[precision or "float32"])
+    net = read_lmdm(path)
+    try:
+        return TorchDenoiser(net, device or "cpu", known[precision or "float32"])
+    except (RuntimeError, AssertionError) as reason:
+        raise InputError(f"PyTorch cannot use the device {device!r} here; try cpu.") from reason
 
 
 def ditto_motion(

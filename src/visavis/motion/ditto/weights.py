@@ -145,12 +145,12 @@ def from_published(held: Mapping[str, Any], config: LmdmConfig | None = None) ->
     return ours
 
 
-def rule_state(config: LmdmConfig | None = None) -> dict[str, NDArray[Any]]:
-    """Return published weights by the golden rule."""
-    state = rule_weights(published_shapes(config))
+def rule_state(config: LmdmConfig | None = None, prefix: str = "") -> dict[str, NDArray[Any]]:
+    """Return published weights by the golden rule; another set per ``prefix``."""
+    config = config or LmdmConfig()
+    state = rule_weights(published_shapes(config), prefix=prefix)
     state["final_layer.weight"] *= np.float32(0.1)
-    speeds = turning_speeds(config.width if config else LmdmConfig.width)
-    return state | dict.fromkeys(_speeds(config or LmdmConfig()), speeds.numpy())
+    return state | dict.fromkeys(_speeds(config), turning_speeds(config.width).numpy())
 
 
 def write_published(path: Path, state: Mapping[str, NDArray[Any]]) -> None:
