@@ -45,7 +45,7 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to the same shape."""
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ResponseNorm(nn.Module):
@@ -78,9 +78,9 @@ class ConvNextBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to the same shape."""
-        y = self.norm(self.depthwise(x).movedim(1, -1))
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         y = self.narrow(self.response(functional.gelu(self.widen(y))))
-        return x + y.movedim(-1, 1)
+        return x + y.permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
