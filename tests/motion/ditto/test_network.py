@@ -14,7 +14,7 @@ pytest.importorskip("safetensors")
 from golden import IS_FULL, TOLERANCE, keys, load, relative_error, rs, thinned  # noqa: E402
 from visavis.errors import InputError, ModelError, WeightsMismatch  # noqa: E402
 from visavis.motion.ditto.config import LmdmConfig  # noqa: E402
-from visavis.motion.ditto.network import Lmdm, turned  # noqa: E402
+from visavis.motion.ditto.network import Lmdm, turned, turns  # noqa: E402
 from visavis.motion.ditto.onnx_denoiser import OnnxDenoiser  # noqa: E402
 from visavis.motion.ditto.opening import open_denoiser  # noqa: E402
 from visavis.motion.ditto.sampler import Denoiser, Sampling, sampled  # noqa: E402
@@ -130,11 +130,10 @@ class TestNetwork:
 
     def test_turning_keeps_lengths_and_tells_distances(self) -> None:
         x = torch.randn(1, 1, 16).expand(1, 9, 16)
-        y = turned(x)
+        y = turned(x, turns(9, x))
         torch.testing.assert_close(y.norm(dim=-1), x.norm(dim=-1))
         near, far = (y[0, i] @ y[0, i + 2] for i in (1, 5))
         torch.testing.assert_close(near, far, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(turned(x[:, 4:], first=4), y[:, 4:])
 
     @pytest.mark.parametrize("is_student", [False, True])
     def test_export_answers_alike(self, tmp_path: Path, is_student: bool) -> None:
@@ -148,6 +147,15 @@ class TestNetwork:
         ]
         assert found[0].shape == ((1 if is_student else 2), 80, 265)
         assert relative_error(*found) <= TOLERANCE
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")  # the compiler warns of this and that
+    def test_compiled_answers_alike(self) -> None:
+        ours, theirs = (TorchDenoiser(tiny(), compiled=c) for c in (False, True))
+        before, told, motion = rs("b", (265,)), rs("t", (80, 90)), rs("m", (80, 265))
+        for time in (999, 19):
+            found = [d.guess(d.prepare(before, told), motion, time) for d in (ours, theirs)]
+            assert relative_error(*found) <= TOLERANCE
 
 
 class TestFiles:

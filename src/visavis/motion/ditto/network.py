@@ -10,7 +10,6 @@ values that every layer makes of them) is computed once per window by ``Conditio
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -24,30 +23,30 @@ TIME_WIDTHS = 4
 """Width of what is made of the time, in widths of the network."""
 
 
-def turning_speeds(width: int) -> Tensor:
+def turning_speeds(width: int, device: torch.device | None = None) -> Tensor:
     """Return the radians (width / 2,) by which each pair of values turns from place to place."""
-    return 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+    pairs = torch.arange(0, width, 2, dtype=torch.float32, device=device)
+    return 10_000.0 ** (-pairs / width)
 
 
-def turned(x: Tensor, first: int = 0) -> Tensor:
-    """Return ``x`` (b, n, w), pairs of values turned by the place, counted from ``first``.
+def turns(places: int, like: Tensor) -> Tensor:
+    """Return cosines and sines (2, places, w / 2) of how far each pair is turned at each place.
+
+    They are of the kind of ``like`` (b, n, w).
+    """
+    along = torch.arange(places, dtype=torch.float32, device=like.device)
+    angles = along[:, None] * turning_speeds(like.shape[-1], like.device)
+    return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
+
+
+def turned(x: Tensor, table: Tensor) -> Tensor:
+    """Return ``x`` (b, n, w), pairs of values turned by the place as ``table`` (2, n, w / 2) says.
 
     Rotary places (Su et al. 2021) over the whole width, before the projections and not per head.
     """
-    cos, sin = _turns(x.shape[-1], first, x.shape[1], x.device, x.dtype)
     even, odd = x[..., 0::2], x[..., 1::2]
+    cos, sin = table
     return torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
-
-
-@cache
-def _turns(
-    width: int, first: int, places: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines (places, width / 2) of how far each pair is turned at each place."""
-    with torch.inference_mode(False):  # training may use them, too
-        along = torch.arange(first, first + places, dtype=torch.float32)
-        angles = along[:, None] * turning_speeds(width)
-        return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
 
 
 class Attention(nn.Module):
@@ -62,13 +61,13 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.width)
         self.out = nn.Linear(config.width, config.width)
 
-    def remember(self, x: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
-        """Return keys and values (b, n, w) of ``x`` (b, n, w), whose places begin at ``first``."""
-        return self.key(turned(x, first)), self.value(x)
+    def remember(self, x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values (b, n, w) of ``x`` (b, n, w); ``table`` says its places."""
+        return self.key(turned(x, table)), self.value(x)
 
-    def forward(self, x: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Return what ``x`` (b, n, w) finds in ``key`` and ``value`` (b, m, w)."""
-        query, key, value = (self._split(v) for v in (self.query(turned(x)), key, value))
+    def forward(self, x: Tensor, table: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Return what ``x`` (b, n, w) at the places of ``table`` finds in ``key``, ``value``."""
+        query, key, value = (self._split(v) for v in (self.query(turned(x, table)), key, value))
         found = functional.scaled_dot_product_attention(query, key, value)
         return self.out(found.transpose(1, 2).flatten(-2))
 
@@ -93,10 +92,10 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(config)
         self.feed = feed_forward(config)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Return ``x`` (b, n, w), one layer on."""
         calm = self.norm1(x)
-        x = x + self.attention(calm, *self.attention.remember(calm))
+        x = x + self.attention(calm, table, *self.attention.remember(calm, table))
         return x + self.feed(self.norm2(x))
 
 
@@ -127,11 +126,11 @@ class DecoderLayer(nn.Module):
         self.film1, self.film2 = Modulation(config), Modulation(config)
         self.film3 = Modulation(config)
 
-    def forward(self, x: Tensor, told: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(self, x: Tensor, table: Tensor, told: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Return ``x`` (b, n, w), one layer on; ``key``, ``value`` (b, m, w) of the conditions."""
         calm = self.norm1(x)
-        x = x + self.film1(self.within(calm, *self.within.remember(calm)), told)
-        x = x + self.film2(self.across(self.norm2(x), key, value), told)
+        x = x + self.film1(self.within(calm, table, *self.within.remember(calm, table)), told)
+        x = x + self.film2(self.across(self.norm2(x), table, key, value), told)
         return x + self.film3(self.feed(self.norm3(x)), told)
 
 
@@ -164,12 +163,13 @@ class Lmdm(nn.Module):
         learnt for no conditions at all.
         """
         tokens = self.condition_in(told)
+        table = turns(self.config.frames, tokens)
         for layer in self.encoders:
-            tokens = layer(tokens)
+            tokens = layer(tokens, table)
         flag = is_told[:, None]
         summary = torch.where(flag > 0, self.summary(tokens.mean(dim=1)), self.nothing_summary)
         tokens = self.memory_norm(torch.where(flag[..., None] > 0, tokens, self.nothing))
-        kept = [layer.across.remember(tokens) for layer in self.layers]
+        kept = [layer.across.remember(tokens, table) for layer in self.layers]
         return torch.stack([k for k, _ in kept]), torch.stack([v for _, v in kept]), summary
 
     def step(
@@ -187,10 +187,12 @@ class Lmdm(nn.Module):
         told = self.time_out(timed) + summary
         tokens = self.memory_norm(self.time_tokens(timed).unflatten(-1, (TIME_TOKENS, -1)))
         tokens = tokens.expand(summary.shape[0], -1, -1)
+        table = turns(self.config.frames + TIME_TOKENS, x)
+        here, after = table.split([self.config.frames, TIME_TOKENS], dim=1)
         for layer, key, value in zip(self.layers, keys, values, strict=True):
-            time_key, time_value = layer.across.remember(tokens, self.config.frames)
+            time_key, time_value = layer.across.remember(tokens, after)
             key, value = torch.cat([key, time_key], 1), torch.cat([value, time_value], 1)
-            x = layer(x, told, key, value)
+            x = layer(x, here, told, key, value)
         return self.out(x)
 
     def forward(
@@ -201,13 +203,7 @@ class Lmdm(nn.Module):
 
     def _waves(self, time: Tensor) -> Tensor:
         """Return sines and cosines (b, w) of ``time`` (b,)."""
-        angles = time.float()[:, None] * _wave_speeds(self.config.width // 2, time.device)
+        half = self.config.width // 2
+        steps = torch.arange(half, dtype=torch.float32, device=time.device)
+        angles = time.float()[:, None] * torch.exp(steps * -(math.log(1e4) / (half - 1)))
         return torch.cat([angles.sin(), angles.cos()], dim=-1).to(self.time_in.weight.dtype)
-
-
-@cache
-def _wave_speeds(count: int, device: torch.device) -> Tensor:
-    """Return the radians per step of ``count`` waves that tell the time."""
-    with torch.inference_mode(False):
-        steps = torch.arange(count, dtype=torch.float32)
-        return torch.exp(steps * -(math.log(1e4) / (count - 1))).to(device)

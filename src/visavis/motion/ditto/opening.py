@@ -16,11 +16,16 @@ PLANS = ("ours", "published")
 """How windows become motion: model.py, and published.py as upstream."""
 
 
-def open_denoiser(path: Path, device: str | None = None, precision: str | None = None) -> Denoiser:
+def open_denoiser(
+    path: Path,
+    device: str | None = None,
+    precision: str | None = None,
+    compiled: bool = False,
+) -> Denoiser:
     """Return the denoiser in ``path``: a folder of ONNX files, or a .pth or .safetensors file.
 
     Files of weights run in PyTorch on ``device`` (cpu) in ``precision`` (float32, bfloat16,
-    float16), ONNX files on those of nn.session in their own.
+    float16), ``compiled`` if asked; ONNX files on the devices of nn.session, as they are.
 
     Raises:
         InputError: there is no such precision, or no such device.
@@ -44,7 +49,7 @@ def open_denoiser(path: Path, device: str | None = None, precision: str | None =
         raise InputError(f"There is no precision {precision!r}; use one of: {', '.join(known)}.")
     net = read_lmdm(path)
     try:
-        return TorchDenoiser(net, device or "cpu", known[precision or "float32"])
+        return TorchDenoiser(net, device or "cpu", known[precision or "float32"], compiled)
     except (RuntimeError, AssertionError) as reason:
         raise InputError(f"PyTorch cannot use the device {device!r} here; try cpu.") from reason
 

@@ -18,10 +18,22 @@ from visavis.types import FloatArray
 class TorchDenoiser:
     """The network on a device; sampler.Denoiser."""
 
-    def __init__(self, net: Lmdm, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        """Put ``net`` on ``device``, computing in ``dtype``."""
+    def __init__(
+        self,
+        net: Lmdm,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        compiled: bool = False,
+    ) -> None:
+        """Put ``net`` on ``device``, computing in ``dtype``.
+
+        ``compiled`` takes half a minute at the first window; on a GPU, where a step is hundreds of
+        small kernels, it is recorded and played back as one.
+        """
         self._net = net.to(device, dtype)
-        self._conditions, self._step = _Conditions(self._net), _Step(self._net)
+        self._conditions = _Conditions(self._net)
+        step = _Step(self._net)
+        self._step = torch.compile(step, mode="reduce-overhead") if compiled else step
         self._device, self._dtype = device, dtype
 
     @property
