@@ -13,6 +13,7 @@ PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "TRAINING.md", "CHAN
 LISTED_ELSEWHERE = (
     *("train/", "eval/", "data/", "diffusion/", "cli/"),
     *("serve/", "integrations/", "dialogue/", "voice/", "provenance/"),
+    *("hub/", "neural/", "nn/", "render/liveportrait/", "motion/ditto/"),
 )
 """Folders of which the README's tree gives one line."""
 
@@ -37,8 +38,8 @@ def test_every_file_in_the_readme_tree_exists_and_none_is_forgotten() -> None:
             assert (ROOT / match[1]).is_dir()
             continue
         name, is_inside = match[1], line.startswith(("│   ", "    "))
-        folder = name if name.endswith("/") else folder if is_inside else ""
-        named.add(folder if name.endswith("/") else folder + name)
+        folder = folder if is_inside else name if name.endswith("/") else ""
+        named.add(folder if folder == name else folder + name)
     missing = [name for name in named if not (ROOT / "src/visavis" / name).exists()]
     assert missing == []
     root = ROOT / "src/visavis"
