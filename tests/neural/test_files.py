@@ -10,7 +10,7 @@ import pytest
 
 from golden import IS_FULL, keys
 from visavis.audio.hubert import WINDOW_SAMPLES, load_hubert
-from visavis.errors import InputError, ModelError, OutputError, UnknownModel
+from visavis.errors import ModelError, OutputError, UnknownModel
 from visavis.hub.catalog import CATALOG
 from visavis.hub.folder import Record, Seen, digest, write_record
 from visavis.nn.rule import rule_weights
@@ -107,14 +107,26 @@ def test_a_converted_folder_is_the_same_model(tiny: dict[str, Path], tmp_path: P
         assert all(torch.equal(value, theirs[key]) for key, value in network.state_dict().items())
 
 
-def test_a_converted_folder_is_not_its_own(tiny: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match="Name another folder"):
-        convert(tiny["ditto"], tiny["ditto"])
-
-
 @pytest.fixture
 def copy(tiny: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny["ditto"], tmp_path / "copy"))
+
+
+def test_a_folder_is_converted_in_place_and_again(copy: Path, tmp_path: Path) -> None:
+    first = convert(copy)
+    assert {path.parent for path in first} == {copy}
+    assert not (copy / "hubert.onnx").exists()
+    verdicts = check(copy)
+    assert all(v.is_ok for v in verdicts), verdicts
+    assert verdict(verdicts, "decoder").file == "decoder.safetensors"
+    shutil.rmtree(copy / "ditto_pytorch/models")
+    convert(copy)
+    convert(copy, tmp_path / "again")
+    assert (tmp_path / "again/hubert.onnx").is_file()
+    before, after = open_networks(copy), open_networks(tmp_path / "again")
+    for name, network in before.items():
+        theirs = after[name].state_dict()
+        assert all(torch.equal(value, theirs[key]) for key, value in network.state_dict().items())
 
 
 def test_check_says_what_is_missing(copy: Path) -> None:

@@ -114,9 +114,12 @@ def check(model: ModelArgument, as_json: JsonOption = False) -> None:
 @models.command()
 def convert(
     model: ModelArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for our files.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--out", help="Another folder than the model's.", show_default=False),
+    ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Also export networks, for ONNX Runtime.")
+        bool, typer.Option("--onnx", help="Also export the networks: faster on a CPU.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,41 +6,54 @@ import os
 import shutil
 from pathlib import Path
 
-from visavis.errors import InputError
 from visavis.hub.folder import HUBERT_FILE, MOTION_FOLDER, ONNX_FOLDER, found, located
 from visavis.motion.ditto.weights import NAME as LMDM
 from visavis.motion.ditto.weights import read_lmdm, write_lmdm
 from visavis.neural.extra import extra
+from visavis.nn.checkpoints import State
+from visavis.render.liveportrait.config import LivePortraitConfig
 from visavis.render.liveportrait.eager import open_networks
-from visavis.render.liveportrait.weights import read_published_folder, write_network
+from visavis.render.liveportrait.weights import (
+    NETWORKS,
+    read_network,
+    read_published_folder,
+    write_network,
+)
 
 
-def convert(model: str | Path, out: Path, *, is_exported: bool = False) -> list[Path]:
-    """Write what ``model`` (a name or a folder in the published layout) holds to ``out``.
+def convert(model: str | Path, out: Path | None = None, *, is_exported: bool = False) -> list[Path]:
+    """Write what ``model`` (a name or a folder) holds to ``out``, by default beside it.
 
     Returns one safetensors file per network, spectral norm divided out, and for Ditto HuBERT's
     graph as it is (a hard link where the disk allows it). ``out`` then works as a model. With
-    ``is_exported`` its networks lie in ``onnx`` as well, for ONNX Runtime.
+    ``is_exported`` its networks lie in ``onnx`` as well, which is faster on a CPU.
 
     Raises:
-        InputError: ``out`` is the folder of ``model`` itself.
         MissingExtra: onnx, which exports need, is not installed.
         ModelError: a file is missing.
         UnknownModel: there is no such model.
         WeightsMismatch: a file is not what was published.
     """
     folder = located(model)
-    if out.resolve() == folder.resolve():
-        raise InputError(f"{out} holds the published files. Name another folder for ours.")
-    states, config = read_published_folder(folder)
+    out = out or folder
+    states, config = _weights(folder)
     out.mkdir(parents=True, exist_ok=True)
     files = [write_network(out, name, state, config) for name, state in states.items()]
     motion, hubert = found(folder, LMDM), found(folder, "hubert")
     if motion:
         files.append(write_lmdm(out, read_lmdm(motion)))
-    if hubert:
+    if hubert and not hubert.resolve().is_relative_to(out.resolve()):
         files.append(_placed(hubert, out / HUBERT_FILE))
     return files + (_exported(out) if is_exported else [])
+
+
+def _weights(folder: Path) -> tuple[dict[str, State], LivePortraitConfig]:
+    """Return LivePortrait's networks in ``folder``, converted or published, and their sizes."""
+    paths = [folder / f"{name}.safetensors" for name in NETWORKS]
+    read = [read_network(path) for path in paths if path.is_file()]
+    if not read:
+        return read_published_folder(folder)
+    return {name: state for name, state, _ in read}, read[0][2]
 
 
 def _exported(out: Path) -> list[Path]:
