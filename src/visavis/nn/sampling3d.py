@@ -127,8 +127,8 @@ def mixture(volume: Tensor, logits: Tensor, moves: Tensor, *, by_rows: bool = Fa
     ``logits`` (b, k, d, h, w) say how much each of ``moves`` (b, k, 3) counts in a cell.
     ``by_rows`` reads with ``read_rows``.
     """
-    kernel = _kernels(volume)
-    if kernel is not None and volume.shape[1].bit_count() == 1:
+    kernel, channels = _kernels(volume), volume.shape[1]
+    if kernel is not None and channels & (channels - 1) == 0:
         return kernel.mixture(volume, logits, moves)
     z, y, x = torch.meshgrid(*(line(n, moves) for n in volume.shape[2:]), indexing="ij")
     shares = logits.to(moves.dtype).softmax(dim=1).flatten(2).transpose(1, 2)

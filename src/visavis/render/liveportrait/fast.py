@@ -67,10 +67,17 @@ class FastHourglass(nn.Module):
         shortcuts = []
         for down in self.downs:
             shortcuts.append(x)
-            x = functional.avg_pool3d(down(x), HALVED)
+            x = _pooled(down(x))
         for up in self.ups:
             x = torch.cat((up(x), shortcuts.pop()), dim=1)
         return self.out(x)
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """Return volumes (b, c, d, h, w) with rows and columns halved."""
+    if x.dtype == torch.bfloat16 and not x.is_cuda:  # PyTorch pools pictures only
+        return functional.avg_pool2d(x.flatten(1, 2), 2).unflatten(1, x.shape[1:3])
+    return functional.avg_pool3d(x, HALVED)
 
 
 class FastWarp(nn.Module):

@@ -1,0 +1,89 @@
+"""The fast engine in PyTorch draws what the plain one draws, in any batches and for anybody."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from golden import TOLERANCE, picture, relative_error, rule_network  # noqa: E402
+from visavis.errors import InputError  # noqa: E402
+from visavis.faces.implicit import POINTS  # noqa: E402
+from visavis.render.liveportrait.config import LivePortraitConfig  # noqa: E402
+from visavis.render.liveportrait.eager import TorchEngine  # noqa: E402
+from visavis.render.liveportrait.torch_engine import FastTorchEngine, Job  # noqa: E402
+from visavis.render.liveportrait.weights import NETWORKS  # noqa: E402
+
+TINY = LivePortraitConfig.tiny()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return {name: rule_network(name, TINY) for name in NETWORKS}
+
+
+@pytest.fixture(scope="module")
+def image():
+    return picture()[0].transpose(1, 2, 0) / np.float32(255)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(0).uniform(-0.3, 0.3, (3, POINTS, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def plain(networks):
+    return TorchEngine(networks)
+
+
+@pytest.fixture(scope="module")
+def expected(plain, image, points):
+    return list(plain.draw(plain.volume(image), points[0], points))
+
+
+@pytest.mark.parametrize(("batch", "how"), [(1, "eager"), (2, "graph")])
+def test_pictures(networks, image, points, expected, batch, how):
+    engine = FastTorchEngine(networks, how=how, batch=batch)
+    found = list(engine.draw(engine.volume(image), points[0], points))
+    assert relative_error(found, expected) <= TOLERANCE
+
+
+def test_several_portraits_in_one_batch(networks, plain, image, points):
+    engine = FastTorchEngine(networks, batch=2)
+    jobs = [
+        Job(engine.volume(image), points[0], points[1]),
+        Job(engine.volume(1 - image), points[1], points[2]),
+    ]
+    for job, drawn, original in zip(
+        jobs, engine.draw_together(jobs), (image, 1 - image), strict=True
+    ):
+        (alone,) = plain.draw(plain.volume(original), job.start, job.driving[None])
+        assert relative_error(drawn, alone) <= TOLERANCE
+
+
+def test_halves_are_near(networks, image, points, expected):
+    engine = FastTorchEngine(networks, precision="bfloat16")
+    found = list(engine.draw(engine.volume(image), points[0], points))
+    spread = np.std(np.subtract(found, expected)) / np.std(expected)
+    assert 1e-6 < spread <= 0.1  # tiny networks average over few channels
+
+
+def test_nothing_to_draw(networks, image, points):
+    engine = FastTorchEngine(networks)
+    assert not list(engine.draw(engine.volume(image), points[0], points[:0]))
+
+
+def test_an_unknown_way(networks):
+    with pytest.raises(InputError, match="no way 'hope'.*eager, graph, compile, compile.graph"):
+        FastTorchEngine(networks, how="hope")
