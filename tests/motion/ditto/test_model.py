@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitting import WIDTH, Answering, prepared
-from visavis.errors import InputError
+from visavis.errors import InputError, WeightsMismatch
 from visavis.faces.implicit import place
 from visavis.motion.base import LiveMotion, MotionModel
 from visavis.motion.chunks import ChunkPlan
 from visavis.motion.controls import Controls, Timeline
 from visavis.motion.ditto.conditions import EXPRESSION, LABELS
+from visavis.motion.ditto.config import LmdmConfig
 from visavis.motion.ditto.figure import Style
 from visavis.motion.ditto.model import GROWING, STEADY, DittoMotion
 from visavis.motion.ditto.moves import LIPS
@@ -143,6 +144,12 @@ class TestEveryPlan:
             ditto_motion(Answering(), steps=51)
         with pytest.raises(InputError, match="40 to 79"):
             WindowPlan(overlap=20)
+        short = SimpleNamespace(config=LmdmConfig(frames=40))
+        with pytest.raises(WeightsMismatch, match="windows of 40 frames"):
+            ditto_motion(short)
+        offline = WindowPlan(10, is_online=False)
+        with pytest.raises(InputError, match="cannot wait"):
+            PublishedMotion(Answering(), plan=offline)
         with pytest.raises(InputError, match="limits"):
             Style(limits=np.zeros((2, 3)))
         assert isinstance(ditto_motion(Answering(), plan="published"), PublishedMotion)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +88,7 @@ class TestGolden:
 
 def exported_to(network: Lmdm, folder: Path) -> Path:
     pytest.importorskip("onnx")
-    with warnings.catch_warnings():  # torch's exporter warns of its own future
-        warnings.simplefilter("ignore")
-        export(network, folder)
+    export(network, folder)
     return folder
 
 

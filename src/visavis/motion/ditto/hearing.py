@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from visavis.errors import InputError
+from visavis.errors import InputError, WeightsMismatch
 from visavis.faces.implicit import Sitter
 from visavis.motion import blinks
 from visavis.motion.controls import Controls, Timeline
-from visavis.motion.ditto.conditions import BESIDES, felt, told
+from visavis.motion.ditto.conditions import BESIDES, SIZE, felt, told
 from visavis.motion.ditto.sampler import Denoiser
+from visavis.motion.ditto.windows import WINDOW
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Features, FloatArray, Phase
 
 FRAME_SAMPLES = SAMPLE_RATE // MOTION_FPS
@@ -22,8 +23,15 @@ def quiet(denoiser: Denoiser, silence: FloatArray | None) -> FloatArray:
 
     Raises:
         InputError: it has another width.
+        WeightsMismatch: the denoiser makes something else than windows of Ditto's motion.
     """
-    width = denoiser.config.condition - BESIDES
+    config = denoiser.config
+    if (config.frames, config.motion) != (WINDOW, SIZE):
+        raise WeightsMismatch(
+            f"The motion network makes windows of {config.frames} frames of {config.motion} "
+            f"values; {WINDOW} of {SIZE} are Ditto's."
+        )
+    width = config.condition - BESIDES
     if silence is None:
         return np.zeros((1, width), np.float32)
     if np.ndim(silence) != 2 or silence.shape[1] != width or not len(silence):

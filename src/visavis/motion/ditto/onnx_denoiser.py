@@ -13,7 +13,8 @@ from visavis.types import FloatArray
 
 CONDITIONS, STEP = "lmdm_conditions.onnx", "lmdm_step.onnx"
 """The files of a folder: run once per window, run once per step."""
-_KEPT = ("keys", "values", "summary")
+KEPT = ("keys", "values", "summary")
+"""What the first file gives the second."""
 
 
 class OnnxDenoiser:
@@ -43,7 +44,7 @@ class OnnxDenoiser:
     def prepare(self, before: FloatArray, told: FloatArray) -> dict[str, FloatArray]:
         """Return the frame ``before`` (265,) and what the network makes of ``told`` (n, c)."""
         kept = self._conditions({"told": told[None].astype(np.float32)})
-        return dict(zip(_KEPT, kept, strict=True), before=before[None].astype(np.float32))
+        return dict(zip(KEPT, kept, strict=True), before=before[None].astype(np.float32))
 
     def guess(self, prepared: dict[str, FloatArray], motion: FloatArray, time: int) -> FloatArray:
         """Return clean motion (b, n, 265) for noisy ``motion`` (n, 265) of step ``time``."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from visavis.errors import InputError
 from visavis.motion import blinks
 from visavis.motion.controls import Timeline
 from visavis.motion.ditto.conditions import SIZE
@@ -67,8 +68,11 @@ class PublishedMotion:
         """Ask ``denoiser``; ``silence`` (k, d) are the rows of k silent frames, 0 by default.
 
         Raises:
-            InputError: the silence has another width than the sound the denoiser knows.
+            InputError: the silence has another width than the sound the denoiser knows, or the plan
+                is for whole recordings.
         """
+        if not plan.is_online:
+            raise InputError("A session cannot wait for windows that fade over all they share.")
         self._denoiser = denoiser
         self._sampling = sampling
         self._plan = plan

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from visavis.motion.ditto.config import LmdmConfig
 from visavis.motion.ditto.network import Lmdm
-from visavis.motion.ditto.onnx_denoiser import CONDITIONS, STEP
+from visavis.motion.ditto.onnx_denoiser import CONDITIONS, KEPT, STEP
+from visavis.nn.export import export as onnx_file
 from visavis.types import FloatArray
 
 
@@ -51,10 +52,9 @@ class TorchDenoiser:
     def guess(self, prepared: tuple[Tensor, ...], motion: FloatArray, time: int) -> FloatArray:
         """Return clean motion (b, n, 265) for noisy ``motion`` (n, 265) of step ``time``."""
         times = torch.tensor([time], dtype=torch.float32, device=self._device)
-        made: FloatArray = (
-            self._step(self._put(motion[None]), times, *prepared).float().cpu().numpy()
-        )
-        return made
+        made: Tensor = self._step(self._put(motion[None]), times, *prepared)
+        clean: FloatArray = made.float().cpu().numpy()
+        return clean
 
     def _put(self, values: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device, self._dtype)
@@ -87,31 +87,19 @@ class _Step(nn.Module):
 
 def export(net: Lmdm, folder: Path) -> list[Path]:
     """Write ``net`` (float32, on the CPU) to ``folder`` as OnnxDenoiser reads it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = net.config
-    told = torch.zeros(1, config.frames, config.condition)
-    motion, before = torch.zeros(1, config.frames, config.motion), torch.zeros(1, config.motion)
-    conditions = _Conditions(net)
+    config, first, second = net.config, folder / CONDITIONS, folder / STEP
+    conditions, told = _Conditions(net), torch.zeros(1, config.frames, config.condition)
     with torch.inference_mode():
-        kept = [x.clone() for x in conditions(told)]
-    names = ["keys", "values", "summary"]
-    first, second = folder / CONDITIONS, folder / STEP
-    _write(conditions, (told,), first, ["told"], names)
-    inputs = (motion, torch.zeros(1), before, *kept)
-    _write(_Step(net), inputs, second, ["motion", "time", "before", *names], ["clean"])
+        kept = dict(zip(KEPT, conditions(told), strict=True))
+    onnx_file(conditions, first, {"told": told}, KEPT)
+    inputs = {
+        "motion": torch.zeros(1, config.frames, config.motion),
+        "time": torch.zeros(1),
+        "before": torch.zeros(1, config.motion),
+    }
+    onnx_file(_Step(net), second, inputs | kept, ["clean"])
     _label(first, config)
     return [first, second]
-
-
-def _write(
-    net: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str]
-) -> None:
-    """Write ``net`` as ONNX with every size fixed."""
-    with torch.no_grad():
-        torch.onnx.export(
-            net, example, str(path), input_names=inputs, output_names=outputs, opset_version=17,
-            dynamo=False,
-        )  # fmt: skip
 
 
 def _label(path: Path, config: LmdmConfig) -> None:
