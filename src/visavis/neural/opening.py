@@ -74,15 +74,27 @@ def open_neural(
     folder = located(model)
     where = device or usual_device()
     weights = _motion_weights(folder, where)
-    name = motion_model or (next(iter(DITTO_PLANS)) if weights else MOTION_MODELS[0])
+    name = motion_model or ("ditto" if weights else MOTION_MODELS[0])
     if name not in (*DITTO_PLANS, *MOTION_MODELS):
         known = ", ".join((*DITTO_PLANS, *MOTION_MODELS))
         raise InputError(f"No motion model is called {name!r}. Use one of: {known}.")
+    if name in DITTO_PLANS:
+        features, motion = _ditto(folder, weights, where, steps, live, DITTO_PLANS[name])
+        engine = open_engine(folder, where, precision)
+        return features, motion, LivePortraitRenderer(engine, _kept_bridge(folder))
+    motion = motion_by(name, 1 if steps is None else steps, live)
     engine = open_engine(folder, where, precision)
-    if name in MOTION_MODELS:
-        motion = motion_by(motion_model, 1 if steps is None else steps, live)
-        renderer = LivePortraitRenderer(engine, bridge_of(folder, engine))
-        return PhoneRecognizer(), motion, renderer
+    return PhoneRecognizer(), motion, LivePortraitRenderer(engine, bridge_of(folder, engine))
+
+
+def _ditto(
+    folder: Path, weights: Path | None, device: str, steps: int | None, live: bool, plan: str
+) -> tuple[FeatureExtractor, MotionModel]:
+    """Return what hears and what moves by Ditto's networks in ``folder``.
+
+    Raises:
+        ModelError: one of them is missing.
+    """
     hubert = found(folder, "hubert")
     if weights is None or hubert is None:
         raise ModelError(
@@ -91,9 +103,8 @@ def open_neural(
             f"{', '.join(MOTION_MODELS)}."
         )
     features = load_hubert(hubert, normalize=False)
-    denoiser = open_denoiser(weights, where)
-    motion = ditto_motion(denoiser, features.silence(), steps, live, DITTO_PLANS[name])
-    return features, motion, LivePortraitRenderer(engine, _kept_bridge(folder))
+    denoiser = open_denoiser(weights, device)
+    return features, ditto_motion(denoiser, features.silence(), steps, live, plan)
 
 
 def usual_device() -> str:
@@ -119,9 +130,11 @@ def open_engine(folder: Path, device: str, precision: str | None = None) -> Engi
 
         return OnnxEngine(exported, precision=precision)
     with extra():
-        from visavis.render.liveportrait.eager import TorchEngine, open_networks
+        from visavis.render.liveportrait.eager import open_networks
+        from visavis.render.liveportrait.torch_engine import FastTorchEngine
     usual = "float32" if device == "cpu" else "bfloat16"
-    return TorchEngine(open_networks(folder), device, precision or usual)
+    how = "graph" if device.startswith("cuda") else "eager"
+    return FastTorchEngine(open_networks(folder), device, precision or usual, how)
 
 
 def bridge_of(folder: Path, engine: Engine) -> Bridge:
