@@ -1,8 +1,8 @@
 """Threads that hear, move and draw for all sessions, the most urgent job first.
 
 Jobs are plain calls that share nothing but weights; what they raise is handed to the session that
-asked and to nobody else. With ``media/place.py``, which asks whether it is in the main thread, the
-only file here that knows of threads.
+asked and to nobody else. Besides, ``media/place.py`` asks whether it is in the main thread, and in
+``nn/gather.py`` these threads share a network; no other file knows of threads.
 """
 
 from __future__ import annotations
