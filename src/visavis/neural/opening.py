@@ -82,7 +82,7 @@ def open_neural(
         features, motion = _ditto(folder, weights, where, steps, live, DITTO_PLANS[name])
         engine = open_engine(folder, where, precision)
         return features, motion, LivePortraitRenderer(engine, _kept_bridge(folder))
-    motion = motion_by(name, 1 if steps is None else steps, live)
+    motion = motion_by(motion_model, 1 if steps is None else steps, live)
     engine = open_engine(folder, where, precision)
     return PhoneRecognizer(), motion, LivePortraitRenderer(engine, bridge_of(folder, engine))
 
