@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_HAS_TRITON = find_spec("triton") is not None
+HAS_TRITON = find_spec("triton") is not None
+"""Whether GPUs get kernels of their own (sampling3d_triton.py)."""
 
 VARIANCE = 0.01
 """Of the bump round a keypoint, in squared half sides of the volume."""
@@ -144,7 +145,7 @@ def shifts(kp_source: Tensor, kp_driving: Tensor) -> Tensor:
 
 def _kernels(volume: Tensor) -> Any:
     """Return the kernels for where ``volume`` is, None where plain PyTorch must do."""
-    if not volume.is_cuda or not _HAS_TRITON:
+    if not volume.is_cuda or not HAS_TRITON:
         return None
     from visavis.nn import sampling3d_triton  # needs Triton, which only some machines have
 

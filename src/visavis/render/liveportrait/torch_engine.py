@@ -70,8 +70,8 @@ class FastTorchEngine(TorchEngine):
         self._warp = FastWarp(networks["warping"]).to(self._device, dtype)
         decoder = FastDecoder(networks["decoder"]).to(other, dtype)
         if self._device.type == "cuda":
-            _turn_channels_last(self._warp)
-            _turn_channels_last(decoder)
+            turn_channels_last(self._warp)
+            turn_channels_last(decoder)
         self._is_on_gpu = self._device.type == "cuda"
         self._batch = batch
         self._dtype_drawn = dtype
@@ -131,7 +131,7 @@ class _Painter(nn.Module):
         return self.decoder(features).float().permute(0, 2, 3, 1).contiguous() * 255
 
 
-def _turn_channels_last(module: nn.Module) -> None:
+def turn_channels_last(module: nn.Module) -> None:
     """Keep the weights of all convolutions in ``module`` as matrix units read them."""
     for parameter in module.parameters():
         if parameter.dim() == 4:
