@@ -26,7 +26,7 @@ from visavis.media.write import FrameWriter, check_alpha, open_writer
 from visavis.motion.base import MotionModel
 from visavis.motion.controls import Controls, Timeline, as_timeline
 from visavis.motion.files import check_motion_name, write_motion
-from visavis.motion.models import motion_by
+from visavis.motion.models import MOTION_MODELS, motion_by
 from visavis.opening import Picture, framed_to, opened
 from visavis.playing import Drive, Play, Scene, open_scene
 from visavis.provenance.badge import Badge, make_badge
@@ -220,8 +220,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         controls: what the face is asked to do, all the time or over time.
         model: published networks instead of the packaged ones: "ditto", "liveportrait", or a
             folder of theirs (``visavis models``).
-        motion_model: "diffused" (learnt) or "rules"; by default the best that is packaged.
-        steps: calls of the learnt model for each stretch of motion: 1 (default), 2 or 4.
+        motion_model: "diffused" (learnt) or "rules"; with Ditto's networks also "ditto".
+        steps: calls of the learnt model for each stretch of motion: 1, 2 or 4 (Ditto: to 50).
         loop: what a clip does when it is over: "pingpong" (default), "repeat" or "hold".
         redrive: what of a clip is moved anew: its "mouth" (default), or the "face", brows and
             cheeks too. A clip that was opened before keeps what it was opened with.
@@ -240,14 +240,15 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         InputError: an argument cannot be used; NoFaceFound and UnreadableMedia are among these.
         OutputError: ``out`` or ``motion_out`` cannot be written.
     """
-    watch = Stopwatch()
+    watch, policy = Stopwatch(), provenance or read_policy()
     check_whole("seed", seed, 0, 2**63 - 1)
-    policy = read_policy() if provenance is None else provenance
     drive = Drive.of(drive)
     _check_targets(out, motion_out, portrait, audio, motion, drive and drive.video, other)
-    if is_transparent(background):
+    alpha = is_transparent(background)
+    if alpha:
         check_alpha(out, badge)
     audio = _sound_of(audio, text, voice, drive)
+    motion_model = motion_model or _for_file(model, motion)
     animator = _animator(fps, motion_model, steps, False, background, quality, model)
     sitter = opened(portrait, face, loop, redrive, background, (None if motion else audio, trim))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
@@ -256,7 +257,6 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         play = Play(animator, prepared, seed, as_timeline(controls))
         scene = stack.enter_context(open_scene(play, sound, heard, trim, motion, drive))
         seal = stack.enter_context(open_seal(out, _facts(portrait), policy))
-        alpha = is_transparent(background)
         writer = stack.enter_context(
             open_writer(out, prepared.size, fps, sound or heard, trim, has_alpha=alpha, seal=seal)
         )
@@ -267,6 +267,11 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             write_motion(curves, Motion.concatenate(played))
     notes = (*sitter.warnings, *scene.warnings, *seal.warnings)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), notes)
+
+
+def _for_file(model: str | Path | None, motion: str | Path | None) -> str | None:
+    """Return the motion model for a motion file: with published networks one that has a bridge."""
+    return None if model is None or motion is None else MOTION_MODELS[0]
 
 
 def _facts(portrait: Picture) -> Facts:

@@ -88,7 +88,7 @@ ListenOption = Annotated[
 ]
 ModelOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="diffused (learnt) or rules; the best there is by default."),
+    typer.Option(help="diffused (learnt) or rules; with Ditto's networks ditto, ditto_published."),
 ]
 NeuralOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -96,7 +96,7 @@ NeuralOption = Annotated[
 ]
 StepsOption = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option(help="Calls of the learnt motion model: 1 (default), 2 or 4; Ditto's: 1 to 1000."),
+    typer.Option(help="Calls of the learnt motion model: 1 (default), 2 or 4; Ditto's: 1 to 50."),
 ]
 BackgroundOption = Annotated[
     str,
