@@ -15,6 +15,8 @@ def compare(batch: int, points: int, size: tuple[int, int, int]) -> None:
     source, driving = torch.randn(2, batch, points, 3) * 0.5
     made = kernels.proposals(thin, source, driving, VARIANCE)
     assert torch.allclose(made, proposals(thin, source, driving), atol=1e-5)
+    made = kernels.proposals(thin, source, driving, VARIANCE, 2)
+    assert torch.allclose(made, proposals(thin, source, driving, 2), atol=1e-5)
     logits, moves = torch.randn(batch, points + 1, *size) * 2, shifts(source, driving)
     expected = mixture(volume, logits, moves)
     assert torch.allclose(kernels.mixture(volume, logits, moves), expected, atol=1e-5)

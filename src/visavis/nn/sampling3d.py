@@ -106,20 +106,22 @@ def read_rows(volume: Tensor, places: Tensor) -> Tensor:
     return total.permute(0, 4, 1, 2, 3)
 
 
-def proposals(features: Tensor, kp_source: Tensor, kp_driving: Tensor) -> Tensor:
-    """Return what the hourglass of W looks at (b, (1 + k) (1 + c), d, h, w).
+def proposals(features: Tensor, kp_source: Tensor, kp_driving: Tensor, spare: int = 0) -> Tensor:
+    """Return what the hourglass of W looks at (b, (1 + k) (1 + c) + spare, d, h, w).
 
     ``features`` (b, c, d, h, w); points (b, k, 3). For the identity and then every keypoint: the
-    bump at its new place less that at its old one, then the features as shifted with it.
+    bump at its new place less that at its old one, then the features as shifted with it. ``spare``
+    channels of zeros follow.
     """
     kernel = _kernels(features)
     if kernel is not None:
-        return kernel.proposals(features, kp_source, kp_driving, VARIANCE)
+        return kernel.proposals(features, kp_source, kp_driving, VARIANCE, spare)
     size = (features.shape[2], features.shape[3], features.shape[4])
     heat = bumps(kp_driving, size) - bumps(kp_source, size)
     heat = functional.pad(heat, (0, 0, 0, 0, 0, 0, 1, 0)).to(features.dtype)
     moved = translated(features, shifts(kp_source, kp_driving))
-    return torch.cat((heat[:, :, None], moved), dim=2).flatten(1, 2)
+    made = torch.cat((heat[:, :, None], moved), dim=2).flatten(1, 2)
+    return functional.pad(made, (0, 0, 0, 0, 0, 0, 0, spare)) if spare else made
 
 
 def mixture(volume: Tensor, logits: Tensor, moves: Tensor, *, by_rows: bool = False) -> Tensor:

@@ -32,6 +32,7 @@ def _proposals(
     points: tl.constexpr = counts[0]
     padded: tl.constexpr = counts[1]
     thin: tl.constexpr = counts[2]
+    stride: tl.constexpr = counts[3]
     depth: tl.constexpr = size[0]
     height: tl.constexpr = size[1]
     width: tl.constexpr = size[2]
@@ -62,7 +63,7 @@ def _proposals(
     place_y = _place(y, sy - dy, height)
     place_z = _place(z, sz - dz, depth)
     low_x, low_y, low_z = tl.floor(place_x), tl.floor(place_y), tl.floor(place_z)
-    target = out + (row * cells + cell) * ((points + 1) * (thin + 1)) + k * (thin + 1)
+    target = out + (row * cells + cell) * stride + k * (thin + 1)
     is_kept = is_cell & (k <= points)
     tl.store(target, heat, mask=is_kept)
     for channel in tl.static_range(thin):
@@ -139,7 +140,9 @@ def _mixture(
     tl.store(target + c[None, :] * depth + z[:, None], total, mask=is_cell[:, None])
 
 
-def proposals(features: Tensor, kp_source: Tensor, kp_driving: Tensor, variance: float) -> Tensor:
+def proposals(
+    features: Tensor, kp_source: Tensor, kp_driving: Tensor, variance: float, spare: int = 0
+) -> Tensor:
     """Return what ``sampling3d.proposals`` returns, channels last in memory.
 
     ``features`` (b, c, d, h, w) of any float type, the points (b, n, 3) float32.
@@ -147,11 +150,13 @@ def proposals(features: Tensor, kp_source: Tensor, kp_driving: Tensor, variance:
     b, thin, *size = features.shape
     points = kp_source.shape[1]
     rows = features.permute(0, 2, 3, 4, 1).contiguous()
-    out = features.new_empty((b, *size, (points + 1) * (thin + 1)))
+    made = (points + 1) * (thin + 1)
+    out = features.new_empty((b, *size, made + spare))
+    out[..., made:] = 0
     cells = size[0] * size[1] * size[2]
     _proposals[(triton.cdiv(cells, _BLOCK), b)](
         rows, kp_source.contiguous(), kp_driving.contiguous(), out, variance,
-        (points, triton.next_power_of_2(points + 1), thin), tuple(size), _BLOCK,
+        (points, triton.next_power_of_2(points + 1), thin, made + spare), tuple(size), _BLOCK,
     )  # fmt: skip
     return out.permute(0, 4, 1, 2, 3)
 

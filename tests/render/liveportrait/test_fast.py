@@ -46,6 +46,18 @@ def test_tiny_networks_say_the_same(by_products, batch):
     assert relative_error(picture, painter(features)) <= TOLERANCE
 
 
+def test_channels_are_filled_up_with_zeros():
+    torch.manual_seed(0)
+    slow = rule_network("warping", TINY)
+    volume = torch.randn(1, TINY.volume_channels, TINY.volume_depth, 64, 64)
+    source, driving = torch.randn(2, 1, POINTS, 3) * 0.3
+    fast = FastWarp(slow, multiple=8)
+    assert fast.hourglass.downs[0].conv.in_channels % 8 == 0
+    assert fast.mask.out_channels == 24
+    found = fast(volume, fast.source(volume), source, driving)
+    assert relative_error(found, slow(volume, source, driving)) <= TOLERANCE
+
+
 def test_the_plain_networks_stay_as_they_were():
     slow, painter = rule_network("warping", TINY), rule_network("decoder", TINY)
     before = copy.deepcopy({**slow.state_dict(), **painter.state_dict()})

@@ -15,6 +15,7 @@ of the work, which pays on CPUs.
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,8 @@ class _Folded(nn.Module):
 
     def __init__(self, block: ConvNorm) -> None:
         super().__init__()
-        self.conv = fold_norm(block.conv, block.norm)
+        is_folded = isinstance(block.norm, nn.Identity)
+        self.conv = block.conv if is_folded else fold_norm(block.conv, block.norm)
         self.slope = block.slope
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,14 +85,22 @@ def _pooled(x: Tensor) -> Tensor:
 class FastWarp(nn.Module):
     """``WarpingNetwork`` in two halves: once for a portrait, once for every frame."""
 
-    def __init__(self, slow: WarpingNetwork, *, by_products: bool = False) -> None:
+    def __init__(
+        self, slow: WarpingNetwork, *, by_products: bool = False, multiple: int = 1
+    ) -> None:
         """Take the weights of ``slow``.
 
         ``by_products`` for runtimes that are quick with matrix products and cannot sample volumes
         (ONNX Runtime, OpenVINO on a CPU): the widest convolution goes through frequencies.
+        ``multiple`` for matrix units that take so many channels at a time (GPUs: 8): zeros fill
+        up the volumes of 110 and 142 channels and the 22 masks.
         """
         super().__init__()
         slow = deepcopy(slow)
+        self.spare = -slow.dense.hourglass.downs[0].conv.in_channels % multiple
+        self.kept = slow.dense.mask.out_channels
+        if multiple > 1:
+            _widen(slow, self.spare, -self.kept % multiple)
         self.compress = _Folded(slow.dense.compress)
         self.hourglass = FastHourglass(slow.dense.hourglass)
         self.mask: nn.Module = slow.dense.mask
@@ -111,11 +121,35 @@ class FastWarp(nn.Module):
         self, volume: Tensor, thin: Tensor, kp_source: Tensor, kp_driving: Tensor
     ) -> Tensor:
         """Map a volume, its ``source`` and two (b, 21, 3) to features (b, f, h, w)."""
-        seen = self.hourglass(proposals(thin, kp_source, kp_driving))
+        seen = self.hourglass(proposals(thin, kp_source, kp_driving, self.spare))
         moves = shifts(kp_source, kp_driving)
-        warped = mixture(volume, self.mask(seen), moves, by_rows=self.by_products)
+        shares = self.mask(seen)[:, : self.kept]
+        warped = mixture(volume, shares, moves, by_rows=self.by_products)
         occlusion = self.occlusion(seen.flatten(1, 2)).sigmoid()
         return self.project(self.merge(warped)) * occlusion
+
+
+def _widen(slow: WarpingNetwork, spare: int, masks: int) -> None:
+    """Give the volumes in ``slow`` ``spare`` channels of zeros, and its masks ``masks`` more."""
+    dense = slow.dense
+    depth = dense.occlusion.in_channels // dense.hourglass.channels
+    folded = fold_norm(dense.hourglass.out.conv, dense.hourglass.out.norm)
+    dense.hourglass.out.norm = nn.Identity()
+    dense.hourglass.out.conv = _padded(folded, spare, spare)
+    first = dense.hourglass.downs[0]
+    first.conv = _padded(first.conv, spare, 0)
+    dense.mask = _padded(dense.mask, spare, masks)
+    dense.occlusion = _padded(dense.occlusion, spare * depth, 0)
+
+
+def _padded(conv: Any, inputs: int, outputs: int) -> Any:
+    """Return ``conv`` with so many more inputs, which it ignores, and outputs, which are zero."""
+    axes = (0, 0) * (conv.weight.dim() - 2)
+    weight = functional.pad(conv.weight.detach(), (*axes, 0, inputs, 0, outputs))
+    conv.weight = nn.Parameter(weight.contiguous())
+    conv.bias = nn.Parameter(functional.pad(conv.bias.detach(), (0, outputs)))
+    conv.in_channels, conv.out_channels = conv.in_channels + inputs, conv.out_channels + outputs
+    return conv
 
 
 class _Modulation(nn.Module):

@@ -22,6 +22,8 @@ from visavis.render.liveportrait.eager import PRECISIONS, TorchEngine
 from visavis.render.liveportrait.fast import FastDecoder, FastWarp
 from visavis.types import FloatArray
 
+UNITS = 8
+"""Channels that a GPU's matrix units take at a time."""
 AHEAD = 2
 """Batches under way while the oldest is waited for."""
 
@@ -67,12 +69,14 @@ class FastTorchEngine(TorchEngine):
             raise InputError(f"There is no way {how!r} to run. Give one of: {', '.join(HOWS)}.")
         dtype = PRECISIONS[precision]
         other = torch.device(painter or self._device)
-        self._warp = FastWarp(networks["warping"]).to(self._device, dtype)
+        self._is_on_gpu = self._device.type == "cuda"
+        multiple = UNITS if self._is_on_gpu else 1
+        self._warp = FastWarp(networks["warping"], multiple=multiple).to(self._device, dtype)
         decoder = FastDecoder(networks["decoder"]).to(other, dtype)
-        if self._device.type == "cuda":
+        if self._is_on_gpu:
+            torch.backends.cudnn.benchmark = True  # shapes never change
             turn_channels_last(self._warp)
             turn_channels_last(decoder)
-        self._is_on_gpu = self._device.type == "cuda"
         self._batch = batch
         self._dtype_drawn = dtype
         self._move = Stage(prepared(self._warp, self._device, how), self._device)
