@@ -53,7 +53,7 @@ class Recorded:
                 self._function(*places)
         torch.cuda.current_stream(places[0].device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             output = self._function(*places)
         return graph, places, output
 

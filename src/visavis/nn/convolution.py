@@ -1,8 +1,8 @@
 """Convolutions that give the same numbers for less work.
 
-``GrownConv`` is a convolution of enlarged features that never enlarges them; ``SplitConv3d`` and
-``SpectralConv3d`` are wide kernels with few outputs, in shapes that matrix units like, and in the
-frequency domain. All are made from PyTorch's own convolutions and equal them to rounding.
+``GrownConv`` is a convolution of enlarged features that never enlarges them, ``WinogradConv2d`` one
+by matrix products, a quarter of them (``spectral.py`` has its like for wide kernels). Both are made
+from PyTorch's own convolutions and equal them to rounding.
 """
 
 from __future__ import annotations

@@ -19,8 +19,12 @@ _SHORTEST = 12
 class SpectralConv3d(nn.Module):
     """``Conv3d`` of stride 1 that keeps the size, on volumes of one size."""
 
-    into: list[Tensor]
-    back: list[Tensor]
+    into_z: Tensor
+    into_y: Tensor
+    into_x: Tensor
+    back_z: Tensor
+    back_y: Tensor
+    back_x: Tensor
 
     def __init__(self, conv: nn.Conv3d, size: tuple[int, int, int]) -> None:
         """Take the weights of ``conv`` for volumes of ``size`` (d, h, w)."""
@@ -78,7 +82,7 @@ def _tiles(cells: int) -> int:
 
 
 def _angles(waves: int, length: int) -> Tensor:
-    """Return the angles (waves, length), in turns of a circle, of a discrete Fourier transform."""
+    """Return the angles (waves, length) of a discrete Fourier transform."""
     return torch.outer(torch.arange(waves), torch.arange(length)).double() * (2 * torch.pi / length)
 
 
@@ -117,7 +121,7 @@ def _back(length: int, side: int, *, is_real: bool) -> Tensor:
     for their mirror images, too.
     """
     waves = length // 2 + 1 if is_real else length
-    angles = _angles(length, length)[:side, :waves] / 1.0
+    angles = _angles(side, length)[:, :waves]
     real, imaginary = angles.cos() / length, angles.sin() / length
     if not is_real:
         pairs = _as_pairs(real, imaginary).permute(1, 0, 2, 3)

@@ -22,6 +22,7 @@ from visavis.render.liveportrait.eager import PRECISIONS, TorchEngine
 from visavis.render.liveportrait.fast import FastDecoder, FastWarp
 from visavis.types import FloatArray
 
+W, G = "warping", "decoder"
 UNITS = 8
 """Channels that a GPU's matrix units take at a time."""
 AHEAD = 2
@@ -64,15 +65,16 @@ class FastTorchEngine(TorchEngine):
         Raises:
             InputError: there is no such device, precision or way.
         """
-        super().__init__(networks, device, precision)
+        others = {name: net for name, net in networks.items() if name not in (W, G)}
+        super().__init__(others, device, precision)
         if how not in HOWS:
             raise InputError(f"There is no way {how!r} to run. Give one of: {', '.join(HOWS)}.")
         dtype = PRECISIONS[precision]
         other = torch.device(painter or self._device)
         self._is_on_gpu = self._device.type == "cuda"
         multiple = UNITS if self._is_on_gpu else 1
-        self._warp = FastWarp(networks["warping"], multiple=multiple).to(self._device, dtype)
-        decoder = FastDecoder(networks["decoder"]).to(other, dtype)
+        self._warp = FastWarp(networks[W], multiple=multiple).to(self._device, dtype)
+        decoder = FastDecoder(networks[G]).to(other, dtype)
         if self._is_on_gpu:
             torch.backends.cudnn.benchmark = True  # shapes never change
             turn_channels_last(self._warp)
