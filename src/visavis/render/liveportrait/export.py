@@ -13,7 +13,7 @@ from visavis.nn.export import export
 from visavis.render.liveportrait.config import GRID, IMAGE
 from visavis.render.liveportrait.fast import FastDecoder, FastWarp
 from visavis.render.liveportrait.keypoints import READINGS
-from visavis.render.liveportrait.onnx_engine import FILES
+from visavis.render.liveportrait.onnx_engine import FILES, OPTIONAL
 
 
 class _Source(nn.Module):
@@ -42,7 +42,8 @@ def export_engine(networks: Mapping[str, nn.Module], folder: Path) -> list[Path]
     points = torch.zeros(1, POINTS, 3)
     features = torch.zeros(1, networks["decoder"].stem.in_channels, GRID, GRID)
     paths = [
-        folder / f"{name}.onnx" for name in (*FILES, *sorted({"eyes", "lips"} & set(networks)))
+        folder / f"{name}.onnx"
+        for name in (*FILES, *(name for name in OPTIONAL if name in networks))
     ]
     source, motion, warping, decoder, *perceptrons = paths
     export(_Source(networks["appearance"], warp), source, {"image": image}, ("volume", "thin"))

@@ -27,7 +27,9 @@ PRECISIONS = ("float32", "bfloat16")
 HALVED = ("warping", "decoder")
 """Networks that run in halves if halves are asked for: those that run for every frame."""
 FILES = ("appearance", "motion", "warping", "decoder", "stitching")
-"""What an engine cannot do without; eyes and lips may be missing."""
+"""What an engine cannot do without."""
+OPTIONAL = ("eyes", "lips")
+"""What Ditto's weights may lack."""
 KEPT = {"decoder": ("/stem/", "/out/")}
 """Parts of names of convolutions that lose too much in halves."""
 
@@ -66,9 +68,11 @@ class OnnxEngine:
         _check(folder, runtime, precision)
         self._threads = threads or cpu_threads()
         self._networks: dict[str, Run] = {}
-        for path in sorted(folder.glob("*.onnx")):
-            halves = precision == "bfloat16" and path.stem in HALVED
-            self._networks[path.stem] = self._opened(path, runtime, halves=halves)
+        for name in (*FILES, *OPTIONAL):
+            path = folder / f"{name}.onnx"
+            if path.is_file():
+                halves = precision == "bfloat16" and name in HALVED
+                self._networks[name] = self._opened(path, runtime, halves=halves)
 
     def _opened(self, path: Path, runtime: str, *, halves: bool) -> Run:
         """Return the network in ``path`` as a function."""
