@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from visavis.errors import InputError  # noqa: E402
 from visavis.faces.implicit import POINTS  # noqa: E402
 from visavis.render.liveportrait.config import LivePortraitConfig  # noqa: E402
 from visavis.render.liveportrait.eager import TorchEngine  # noqa: E402
-from visavis.render.liveportrait.torch_engine import FastTorchEngine, Job  # noqa: E402
+from visavis.render.liveportrait.torch_engine import FastTorchEngine, Job, together  # noqa: E402
 from visavis.render.liveportrait.weights import NETWORKS  # noqa: E402
 
 TINY = LivePortraitConfig.tiny()
@@ -70,6 +72,25 @@ def test_several_portraits_in_one_batch(networks, plain, image, points):
     ):
         (alone,) = plain.draw(plain.volume(original), job.start, job.driving[None])
         assert relative_error(drawn, alone) <= TOLERANCE
+
+
+def test_threads_of_several_sessions_draw_together(networks, image, points, expected, monkeypatch):
+    engine, sizes = FastTorchEngine(networks, batch=2), []
+    launched = FastTorchEngine._launched
+    monkeypatch.setattr(
+        FastTorchEngine, "_launched", lambda e, jobs: sizes.append(len(jobs)) or launched(e, jobs)
+    )
+    volume = engine.volume(image)
+    with ThreadPoolExecutor(4) as pool:
+        drawn = pool.map(lambda p: list(engine.draw(volume, points[0], p[None])), [*points] * 2)
+    for (picture,), right in zip(drawn, [*expected] * 2, strict=True):
+        assert relative_error(picture, right) <= TOLERANCE
+    assert max(sizes) == 2
+
+
+@pytest.mark.parametrize(("waiting", "most", "count"), [(1, 4, 1), (3, 4, 2), (9, 4, 4), (5, 3, 2)])
+def test_how_many_go_together(waiting, most, count):
+    assert together(waiting, most) == count
 
 
 def test_halves_are_near(networks, image, points, expected):

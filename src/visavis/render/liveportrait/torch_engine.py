@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from visavis.errors import InputError
 from visavis.nn.compile import HOWS, Stage, prepared, to_host
+from visavis.nn.gather import Gathered
 from visavis.render.liveportrait.eager import PRECISIONS, TorchEngine
 from visavis.render.liveportrait.fast import FastDecoder, FastWarp
 from visavis.types import FloatArray
@@ -60,7 +61,7 @@ class FastTorchEngine(TorchEngine):
         """Run ``networks`` (``eager.open_networks``) on ``device``, G on ``painter`` if given.
 
         ``precision`` of what runs for every frame (``eager.PRECISIONS``); ``how`` it is called
-        (``nn.compile.HOWS``); ``batch`` frames at once where so many are known.
+        (``nn.compile.HOWS``); at most ``batch`` frames at once.
 
         Raises:
             InputError: there is no such device, precision or way.
@@ -84,6 +85,9 @@ class FastTorchEngine(TorchEngine):
         self._move = Stage(prepared(self._warp, self._device, how), self._device)
         paint = prepared(_Painter(decoder), other, how)
         self._paint = Stage(lambda features: to_host(paint(features)), other)
+        self._gathered: Gathered[Job, FloatArray] = Gathered(
+            lambda jobs: list(self.draw_together(jobs)), most=4 * batch
+        )
 
     def volume(self, image: FloatArray) -> Source:  # type: ignore[override]
         """Return what ``draw`` needs of the picture (256, 256, 3), RGB in 0..1."""
@@ -94,24 +98,27 @@ class FastTorchEngine(TorchEngine):
     def draw(  # type: ignore[override]
         self, volume: Source, source: FloatArray, driving: FloatArray
     ) -> Iterator[FloatArray]:
-        """Yield a picture (512, 512, 3), RGB in 0..255, for each of ``driving`` (n, 21, 3)."""
-        return self.draw_together([Job(volume, source, points) for points in driving])
+        """Yield a picture (512, 512, 3), RGB in 0..255, for each of ``driving`` (n, 21, 3).
+
+        Threads may call it at the same time; what they want is drawn together.
+        """
+        return iter(self._gathered([Job(volume, source, points) for points in driving]))
 
     def draw_together(self, jobs: Sequence[Job]) -> Iterator[FloatArray]:
         """Yield the picture of each of ``jobs``, in order; they may be of several portraits."""
-        under_way: deque[tuple[Tensor, Any, int]] = deque()
-        for first in range(0, len(jobs), self._batch):
-            under_way.append(self._launched(jobs[first : first + self._batch]))
+        under_way: deque[tuple[Tensor, Any]] = deque()
+        first = 0
+        while first < len(jobs):
+            count = together(len(jobs) - first, self._batch)
+            under_way.append(self._launched(jobs[first : first + count]))
+            first += count
             if len(under_way) > (AHEAD if self._is_on_gpu else 0):
                 yield from _finished(*under_way.popleft())
         while under_way:
             yield from _finished(*under_way.popleft())
 
-    def _launched(self, jobs: Sequence[Job]) -> tuple[Tensor, Any, int]:
-        """Start to draw ``jobs``; return where the pictures will be, when, and how many."""
-        count = len(jobs)
-        # Recordings are per shape: a batch that is not full is filled up.
-        jobs = [*jobs, *[jobs[-1]] * (self._batch - count)]
+    def _launched(self, jobs: Sequence[Job]) -> tuple[Tensor, Any]:
+        """Start to draw ``jobs``; return where the pictures will be, and when."""
         points = torch.from_numpy(
             np.stack([[job.start, job.driving] for job in jobs]).astype(np.float32)
         )
@@ -122,8 +129,14 @@ class FastTorchEngine(TorchEngine):
                 torch.cuda.current_stream(self._device).record_event() if self._is_on_gpu else None
             )
             features, moved = self._move(volume, thin, points[:, 0], points[:, 1], after=ready)
-            pictures, painted = self._paint(features, after=moved)
-        return pictures, painted, count
+            return self._paint(features, after=moved)
+
+
+def together(waiting: int, most: int) -> int:
+    """Return how many of ``waiting`` pictures make a batch: a power of two, so that few shapes of
+    networks are compiled or recorded.
+    """
+    return 1 << (min(waiting, most).bit_length() - 1)
 
 
 class _Painter(nn.Module):
@@ -146,8 +159,8 @@ def turn_channels_last(module: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
-def _finished(pictures: Tensor, painted: Any, count: int) -> Iterator[FloatArray]:
-    """Yield the first ``count`` pictures once they are there."""
+def _finished(pictures: Tensor, painted: Any) -> Iterator[FloatArray]:
+    """Yield the pictures once they are there."""
     if painted is not None:
         painted.synchronize()
-    yield from pictures.numpy()[:count]
+    yield from pictures.numpy()
