@@ -83,8 +83,8 @@ def test_threads_of_several_sessions_draw_together(networks, image, points, expe
     volume = engine.volume(image)
     with ThreadPoolExecutor(4) as pool:
         drawn = pool.map(lambda p: list(engine.draw(volume, points[0], p[None])), [*points] * 2)
-    for (picture,), right in zip(drawn, [*expected] * 2, strict=True):
-        assert relative_error(picture, right) <= TOLERANCE
+    for (found,), right in zip(drawn, [*expected] * 2, strict=True):
+        assert relative_error(found, right) <= TOLERANCE
     assert max(sizes) == 2
 
 
