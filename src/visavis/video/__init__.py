@@ -1,0 +1,1 @@
+"""Latent video diffusion: the path of OSA-LCM and LLIA. Needs torch; the plain path never does."""

