@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.errors import MissingExtra
+from visavis.errors import MissingExtra, WeightsMismatch
 from visavis.machine import cpu_threads
+from visavis.nn.gather import Gathered
 
 _HALVED = ("Convolution", "ConvolutionBackpropData")
 """OpenVINO's names of what is done in halves."""
 
 
 class OpenVinoNetwork:
-    """An ONNX file behind one call, as ``nn.session.Network``. Holds weights, no conversation."""
+    """An ONNX file behind one call, as ``nn.session.Network``. Holds weights, no conversation.
+
+    Threads may call it at the same time; OpenVINO answers one after the other.
+    """
 
     def __init__(
         self,
@@ -38,10 +42,16 @@ class OpenVinoNetwork:
 
         Raises:
             MissingExtra: OpenVINO is not installed.
+            WeightsMismatch: the file is no network, or a damaged one.
         """
-        openvino = _package()
-        core = openvino.Core()
-        model = core.read_model(str(path))
+        core = _package().Core()
+        try:
+            model = core.read_model(str(path))
+        except RuntimeError as error:
+            said = str(error).strip().split("\n", 1)[0][:200]
+            raise WeightsMismatch(
+                f"{path} cannot be read as an ONNX network ({said}). Fetch or make it again."
+            ) from error
         self._names = [port.any_name for port in model.inputs]
         if halves:
             _halve(model, kept)
@@ -56,9 +66,15 @@ class OpenVinoNetwork:
         )
         self._request = compiled.create_infer_request()
         self._outputs = len(compiled.outputs)
+        self._run: Gathered[Mapping[str, NDArray[Any]], list[NDArray[np.float32]]]
+        self._run = Gathered(lambda one: [self._answer(*one)], most=1)
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the network and return its outputs in the order of the file."""
+        return self._run([inputs])[0]
+
+    def _answer(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Return the outputs for ``inputs``; one call at a time."""
         given = [np.ascontiguousarray(inputs[name], np.float32) for name in self._names]
         results = self._request.infer(given, share_inputs=True)
         return [results[index] for index in range(self._outputs)]
