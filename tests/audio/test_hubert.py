@@ -16,7 +16,8 @@ from visavis.audio.hubert import (
     HubertFeatures,
     load_hubert,
 )
-from visavis.errors import MissingExtra, ModelError
+from visavis.errors import MissingExtra, ModelError, WeightsMismatch
+from visavis.hub import ASSETS
 from visavis.nn.rule import rule_weights
 from visavis.types import Audio
 
@@ -166,6 +167,8 @@ def test_an_onnx_file_will_do(tmp_path: Path) -> None:
     onnx.save(
         helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path
     )
+    with pytest.raises(WeightsMismatch, match="takes mel, cache; a speech encoder takes input_val"):
+        load_hubert(ASSETS / "phones.onnx")
     features = load_hubert(path, normalize=False)
     sound = noise(8000)
     values = rows_of(features, sound, [100, 5000])

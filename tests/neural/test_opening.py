@@ -156,7 +156,7 @@ def test_the_bridge_is_fitted_once(
         open_neural(folder, motion_model="rules")
     assert len(fitted) == 1
     folder.joinpath(opening.BRIDGE_FILE).write_bytes(b"broken")
-    with pytest.raises(WeightsMismatch, match="is no bridge"):
+    with pytest.raises(WeightsMismatch, match="or no bridge"):
         open_neural(folder)
 
 

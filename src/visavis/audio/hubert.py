@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from visavis.errors import MissingExtra, ModelError
+from visavis.errors import MissingExtra, ModelError, WeightsMismatch
 from visavis.nn.session import Network
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, Features, FloatArray
 
@@ -127,6 +127,7 @@ def load_hubert(weights: str | Path, device: str = "cpu", normalize: bool = True
     Raises:
         MissingExtra: torch or transformers is not installed.
         ModelError: there are no such weights, or no such device.
+        WeightsMismatch: the .onnx file is damaged, or no speech encoder.
     """
     if str(weights).lower().endswith(".onnx"):
         return HubertFeatures(_onnx_encoder(Path(weights)), normalize)
@@ -137,6 +138,11 @@ def _onnx_encoder(path: Path) -> Encoder:
     if not path.is_file():
         raise ModelError(f"There is no file {path}; give an .onnx file or a name for transformers.")
     network = Network(str(path))
+    if network.inputs != ("input_values",):
+        raise WeightsMismatch(
+            f"{path} takes {', '.join(network.inputs)}; a speech encoder takes input_values. "
+            "Give Ditto's, hubert_streaming_fix_kv.onnx: visavis models fetch ditto"
+        )
 
     def encode(window: FloatArray) -> FloatArray:
         tokens = network({"input_values": window[None]})[0]

@@ -79,6 +79,11 @@ class Network:
         texts: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         return texts
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of what the network takes."""
+        return tuple(port.name for port in self._session.get_inputs())
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of the input ``name``, which must be fixed in the file."""
         found = next(i for i in self._session.get_inputs() if i.name == name)

@@ -113,10 +113,10 @@ def test_damaged_files(tmp_path, content):
         np.savez(path, matrix=np.zeros((3, 3)), names=np.array(["a"]), explained=1.0)
     else:
         path.write_bytes(content)
-    with pytest.raises(WeightsMismatch, match=r"bridge\.npz .* Fit it again"):
+    with pytest.raises(WeightsMismatch, match=r"bridge\.npz .* it is fitted again"):
         read_bridge(path)
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(WeightsMismatch, match="Fit it again"):
+    with pytest.raises(WeightsMismatch, match="fitted again"):
         read_bridge(tmp_path / "none.npz")

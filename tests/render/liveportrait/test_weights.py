@@ -235,6 +235,12 @@ class TestFiles:
             with pytest.raises(WeightsMismatch, match="does not say which network"):
                 read_network(tmp_path / "x.safetensors")
         texts = {"network": "decoder", "config": TINY.to_json()}
-        write_converted(tmp_path / "x.safetensors", {"a": torch.ones(1)}, texts)
+        write_converted(tmp_path / "decoder.safetensors", {"a": torch.ones(1)}, texts)
         with pytest.raises(WeightsMismatch, match="1 are left over: a"):
-            read_network(tmp_path / "x.safetensors")
+            read_network(tmp_path / "decoder.safetensors")
+
+    def test_a_file_under_another_networks_name_is_refused(self, tmp_path) -> None:
+        texts = {"network": "decoder", "config": TINY.to_json()}
+        write_converted(tmp_path / "motion.safetensors", {"a": torch.ones(1)}, texts)
+        with pytest.raises(WeightsMismatch, match="holds the network decoder, not motion"):
+            read_network(tmp_path / "motion.safetensors")

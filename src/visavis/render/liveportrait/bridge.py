@@ -181,10 +181,12 @@ def read_bridge(path: str | Path) -> Bridge:
             matrix, names = file["matrix"], tuple(file["names"].tolist())
             explained = float(file["explained"])
     except (OSError, EOFError, ValueError, KeyError) as reason:
-        raise WeightsMismatch(f"{path} is no bridge ({reason}). Fit it again.") from reason
+        raise WeightsMismatch(
+            f"{path} is damaged or no bridge. Delete it; it is fitted again."
+        ) from reason
     if matrix.shape != (COUNT, 3 * POINTS) or names != ARKIT_NAMES:
         raise WeightsMismatch(
             f"{path} holds a bridge of shape {matrix.shape} for {len(names)} coefficients, not of "
-            f"{(COUNT, 3 * POINTS)} for ARKit's. Fit it again."
+            f"{(COUNT, 3 * POINTS)} for ARKit's. Delete it; it is fitted again."
         )
     return Bridge(np.asarray(matrix, np.float32), explained)

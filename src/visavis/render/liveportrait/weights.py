@@ -276,6 +276,11 @@ def read_network(path: Path) -> tuple[str, State, LivePortraitConfig]:
             f"{path} does not say which network it is ({network!r}); known: {', '.join(NETWORKS)}. "
             "Convert the published files again: visavis models convert"
         )
+    if network != path.stem:
+        raise WeightsMismatch(
+            f"{path} holds the network {network}, not {path.stem}. "
+            "Convert the published files again: visavis models convert"
+        )
     config = LivePortraitConfig.from_json(texts.get("config", ""))
     check_keys(f"{path}", _shapes(network, config), state)
     return network, state, config
