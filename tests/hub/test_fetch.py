@@ -265,8 +265,13 @@ def test_another_revision_replaces_what_differs(hub: StandIn) -> None:
     fetch("small")
     (hub.folder / SMALL).write_bytes(b"newer")
     hub.asked.clear()
+    made = [located("small") / name for name in ("decoder.safetensors", "onnx/decoder.onnx")]
+    for path in made:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     fetch("small", revision="main")
     assert same(hub)
+    assert not any(path.exists() for path in made)
     assert read_record(located("small")).revision == "main"
     assert not any(line.startswith(f"GET /cdn/{BIG}") for line in hub.asked)
     hub.asked.clear()

@@ -27,6 +27,7 @@ from visavis.hub.folder import (
     Record,
     Seen,
     digest,
+    forget_made,
     is_whole,
     models_folder,
     read_record,
@@ -214,7 +215,8 @@ class _Hub:
     def bring(self, folder: Path, file: PublishedFile, offer: _Offer) -> Seen:
         """Load ``file`` from where an earlier call stopped, check it, and put it in its place."""
         place, part = folder / file.path, _part(folder, file)
-        if place.is_file() and digest(place) == offer.sha256:
+        before = digest(place) if place.is_file() else None
+        if before is not None and before == offer.sha256:
             return Seen(place.stat().st_size, offer.sha256)
         part.parent.mkdir(parents=True, exist_ok=True)
         is_begun = part.is_file()
@@ -230,6 +232,8 @@ class _Hub:
                 raise
             return self.bring(folder, file, offer)  # what was begun was of another file
         part.replace(place)
+        if before not in (None, seen.sha256):
+            forget_made(folder)
         return seen
 
     def _load(self, part: Path, offer: _Offer) -> None:

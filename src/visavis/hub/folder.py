@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -28,6 +29,8 @@ ONNX_FOLDER = "onnx"
 """LivePortrait's networks as exported, in a model's folder."""
 MOTION_FOLDER = f"{ONNX_FOLDER}/lmdm"
 """Ditto's motion network as exported."""
+BRIDGE_FILE = "bridge.npz"
+"""The fitted bridge from ARKit, in a model's folder."""
 _BLOCK = 2**20
 
 
@@ -116,6 +119,13 @@ def found(folder: Path, network: str) -> Path | None:
     names = {file.name for file in files if file.network == network}
     hits = [path for name in names for path in folder.rglob(name) if path.is_file()]
     return min(hits, key=lambda path: (len(path.parts), str(path)), default=None)
+
+
+def forget_made(folder: Path) -> None:
+    """Delete what was made of the published files in ``folder``, which would be taken for newer."""
+    for path in (*folder.glob("*.safetensors"), folder / HUBERT_FILE, folder / BRIDGE_FILE):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(folder / ONNX_FOLDER, ignore_errors=True)
 
 
 def kind(folder: Path) -> PublishedModel:

@@ -18,7 +18,7 @@ from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError, ModelError
 from visavis.faces.portrait import make_portrait
 from visavis.hub import ASSETS
-from visavis.hub.folder import MOTION_FOLDER, ONNX_FOLDER, found, located
+from visavis.hub.folder import BRIDGE_FILE, MOTION_FOLDER, ONNX_FOLDER, found, located
 from visavis.media.image import read_image
 from visavis.motion.base import MotionModel
 from visavis.motion.ditto.onnx_denoiser import CONDITIONS
@@ -33,9 +33,9 @@ from visavis.render.liveportrait.renderer import LivePortraitRenderer
 
 DITTO_PLANS = {"ditto": "ours", "ditto_published": "published"}
 """Motion models that Ditto's weights serve, and how windows become motion in each."""
-BRIDGE_FILE = "bridge.npz"
-"""The fitted bridge from ARKit, in a model's folder."""
 
+MOST_TOGETHER = 4
+"""Frames, of one session or of several, that a GPU draws at once."""
 _TORCH_DEVICES = {"openvino": "cpu", "tensorrt": "cuda"}
 """What PyTorch calls the devices of nn.session that it knows under other names."""
 
@@ -133,8 +133,9 @@ def open_engine(folder: Path, device: str, precision: str | None = None) -> Engi
         from visavis.render.liveportrait.eager import open_networks
         from visavis.render.liveportrait.torch_engine import FastTorchEngine
     usual = "float32" if device == "cpu" else "bfloat16"
-    how = "graph" if device.startswith("cuda") else "eager"
-    return FastTorchEngine(open_networks(folder), device, precision or usual, how)
+    is_cuda = device.startswith("cuda")
+    how, batch = ("graph", MOST_TOGETHER) if is_cuda else ("eager", 1)
+    return FastTorchEngine(open_networks(folder), device, precision or usual, how, batch=batch)
 
 
 def bridge_of(folder: Path, engine: Engine) -> Bridge:
