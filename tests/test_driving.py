@@ -104,6 +104,8 @@ def test_options_of_driving_are_read_from_words() -> None:
     drive = drive_of("a.mp4", "region=lip, multiplier=1.2,relative=no,eyes")
     assert drive == Drive(Path("a.mp4"), DrivingOptions(False, "lip", 1.2, eyes=True))
     assert drive_of(None, None) is None
+    with pytest.raises(InputError, match="--drive VIDEO"):
+        drive_of(None, "region=lip")
     with pytest.raises(InputError, match="knows no 'mouth'"):
         drive_of("a.mp4", "mouth=1")
     with pytest.raises(InputError, match="not a number"):

@@ -184,11 +184,13 @@ def drive_of(video: str | None, how: str | None) -> Drive | None:
     """Return the driving video, and how it is followed: NAME=X, split by commas.
 
     Raises:
-        InputError: no such option, or no such value for it.
+        InputError: no such option, no such value for it, or nothing to follow.
     """
     from visavis.playing import Drive
     from visavis.render.liveportrait.transfer import DrivingOptions
 
+    if video is None and how is not None:
+        raise InputError("--drive-how tells how a video is followed; give it too: --drive VIDEO.")
     if video is None:
         return None
     known = {f.name: f.default for f in fields(DrivingOptions)}

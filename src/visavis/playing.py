@@ -16,7 +16,7 @@ from visavis.motion.files import read_motion
 from visavis.motion.filters import resample
 from visavis.motion.shaping import directed
 from visavis.render.liveportrait.transfer import DrivingOptions
-from visavis.tracking.acted import acted, directed_by
+from visavis.tracking.acted import acted, check_options, directed_by
 from visavis.types import SAMPLE_RATE, Frame, Motion
 
 PIECE = SAMPLE_RATE // 5
@@ -103,6 +103,7 @@ def _script(
 ) -> Motion:
     """Return motion that is known before it is drawn, trimmed, at the frame rate of ``play``."""
     if drive is not None:
+        check_options(drive.options)  # before minutes of following
         given, name = directed_by(acted(drive.video), drive.options), drive.video
     else:
         assert motion is not None

@@ -108,11 +108,11 @@ def _near(frames: NDArray[Any], ease: int) -> FloatArray:
     return left**2 * (3 - 2 * left)
 
 
-def directed_by(motion: Motion, options: DrivingOptions) -> Motion:
-    """Return of ``motion`` what ``options`` want: a region of the face, more or less of it.
+def check_options(options: DrivingOptions) -> None:
+    """Refuse ``options`` that only LivePortrait's networks know: all but region and multiplier.
 
     Raises:
-        InputError: they want what only LivePortrait's networks know.
+        InputError: one of them is not at its default.
     """
     plain = DrivingOptions(region=options.region, multiplier=options.multiplier)
     if options != plain:
@@ -120,6 +120,15 @@ def directed_by(motion: Motion, options: DrivingOptions) -> Motion:
             "The packaged renderer follows a video by region and multiplier alone. Leave the other "
             "options out, or give a model (visavis models)."
         )
+
+
+def directed_by(motion: Motion, options: DrivingOptions) -> Motion:
+    """Return of ``motion`` what ``options`` want: a region of the face, more or less of it.
+
+    Raises:
+        InputError: they want what only LivePortrait's networks know.
+    """
+    check_options(options)
     wanted = [name.startswith(_PARTS[options.region]) for name in NAMES]
     rest = pack(Motion.rest(1))
     values = rest + np.where(wanted, options.multiplier * (pack(motion) - rest), 0)
