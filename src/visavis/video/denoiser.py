@@ -1,0 +1,140 @@
+"""The denoiser of latent video: noisy frames of one portrait to its guess of the clean frames.
+
+Past and new frames come as one clip, each with a noise level of its own (Chen et al. 2024,
+diffusion forcing, as in the motion model): past frames with none or little, new ones with the
+step's. The network itself says v (Salimans and Ho 2022, appendix D), so that its guess of a frame
+without noise is that frame, and the call is consistent at time 0 as it is (diffusion/consistency).
+
+==================  ==============  ===============
+parameters          ``tiny``        ``sd15``
+==================  ==============  ===============
+denoiser            20,483,888      1,313,588,228
+of it, over time    4,238,528       453,209,280
+reference network   6,837,184       859,509,568
+both                27,321,072      2,173,097,796
+==================  ==============  ===============
+
+A frame of ``tiny`` (16 x 16 latents, one of 20 in a clip) takes 1.63 GFLOP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from visavis.diffusion.schedule import CosineSchedule
+from visavis.errors import InputError
+from visavis.video.attention import Scene
+from visavis.video.blocks import Appearance, UNet, time_waves
+from visavis.video.conditions import Conditions, FaceLocator, Labels, SpeechEncoder
+from visavis.video.reference import ReferenceNet
+from visavis.video.sizes import VideoConfig
+
+PAST_FRAMES = 4
+"""Frames of the past in front of the new ones (motion context)."""
+SHORTEST, LONGEST = 2, 32
+"""New frames in a clip that the networks are trained for; any number works."""
+
+
+class Denoiser(nn.Module):
+    """Clean latents from noisy ones, portrait, sound and wishes, all frames in one call."""
+
+    def __init__(self, config: VideoConfig, is_checkpointed: bool = False) -> None:
+        """Make the network, with weights that mean nothing yet.
+
+        ``is_checkpointed``: layers are computed again for gradients instead of kept in memory.
+        """
+        super().__init__()
+        self.config = config
+        self.schedule = CosineSchedule()
+        self.net = UNet(config, True, True, True)
+        self.net.is_checkpointed = is_checkpointed
+        self.speech = SpeechEncoder(config)
+        self.face = FaceLocator(config)
+        self.labels = Labels(config)
+        self.norm = nn.GroupNorm(config.groups, config.widths[0])
+        self.out = nn.Conv2d(config.widths[0], config.latent, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def appearance(self, tokens: Iterable[Tensor]) -> Appearance:
+        """Return what the layers look up of portraits whose ``tokens`` ReferenceNet gave.
+
+        It depends on nothing else and so serves all clips of a portrait.
+        """
+        pairs = zip(self.net.transformers(), tokens, strict=True)
+        return tuple(layer.within.remember(token) for layer, token in pairs)
+
+    def forward(
+        self, latents: Tensor, time: Tensor, conditions: Conditions, real: Tensor | None = None
+    ) -> Tensor:
+        """Return the guess (b, c, t, h, w) of what ``latents`` (b, c, t, h, w) are without noise.
+
+        ``time`` (b, t) 0 clean to 1 noise; ``real`` (b, t) is False in frames that only fill a
+        batch up, of which nothing depends.
+
+        Raises:
+            InputError: the latents are of a shape that the network cannot take.
+        """
+        self._check(latents, time)
+        count, _, frames = latents.shape[:3]
+        x = latents.transpose(1, 2).flatten(0, 1)
+        x = self.net.stem(x.contiguous(memory_format=torch.channels_last))
+        face = self.face(conditions.face, conditions.is_known("face"))
+        face = face.expand(count, -1, -1, -1)[:, None].expand(-1, frames, -1, -1, -1)
+        scene = Scene(
+            self._told(time, conditions, x.dtype).flatten(0, 1),
+            self.speech(conditions.speech, conditions.is_known("speech"), len(x)),
+            frames,
+            conditions.is_known("portrait"),
+            real,
+        )
+        x, _ = self.net(x + face.flatten(0, 1), scene, conditions.portrait)
+        v = self.out(functional.silu(self.norm(x))).unflatten(0, (count, frames)).transpose(1, 2)
+        level = time[:, None, :, None, None]
+        return self.schedule.alpha(level) * latents - self.schedule.sigma(level) * v
+
+    def _told(self, time: Tensor, conditions: Conditions, dtype: torch.dtype) -> Tensor:
+        """Return what every layer is told of each frame (b, t, e)."""
+        waves = time_waves(time.flatten(), self.config.widths[0]).unflatten(0, time.shape)
+        return self.net.time(waves.to(dtype)) + self.labels(conditions)
+
+    def _check(self, latents: Tensor, time: Tensor) -> None:
+        """Refuse latents of another shape than the network's."""
+        sizes, config = tuple(latents.shape), self.config
+        is_whole = all(side % config.stride == 0 for side in sizes[3:])
+        if len(sizes) != 5 or sizes[1] != config.latent or not is_whole:
+            raise InputError(
+                f"Latents of shape {sizes} were given; (b, {config.latent}, t, h, w) is needed, "
+                f"h and w multiples of {config.stride}"
+            )
+        if tuple(time.shape) != (sizes[0], sizes[2]):
+            raise InputError(
+                f"Times of shape {tuple(time.shape)} were given for latents of shape {sizes}; "
+                f"({sizes[0]}, {sizes[2]}) is needed, one for each frame"
+            )
+
+
+class VideoNetworks(nn.Module):
+    """Reference network and denoiser: what is trained, and kept in one file, together."""
+
+    def __init__(self, config: VideoConfig, is_checkpointed: bool = False) -> None:
+        """Make both; ``is_checkpointed`` as in ``Denoiser``."""
+        super().__init__()
+        self.config = config
+        self.reference = ReferenceNet(config)
+        self.reference.net.is_checkpointed = is_checkpointed
+        self.denoiser = Denoiser(config, is_checkpointed)
+
+    def appearance(self, portrait: Tensor) -> Appearance:
+        """Return what the denoiser looks up of ``portrait`` (b, c, h, w), a clean latent."""
+        return self.denoiser.appearance(self.reference(portrait))
+
+    def forward(
+        self, latents: Tensor, time: Tensor, conditions: Conditions, real: Tensor | None = None
+    ) -> Tensor:
+        """Return what the denoiser does."""
+        return self.denoiser(latents, time, conditions, real)

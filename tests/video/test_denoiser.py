@@ -1,0 +1,336 @@
+"""The latent video denoiser: any clip length, conditions that can be dropped, a clip learnt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from visavis.diffusion.samplers import cosine_times, sample_consistency, sample_ddim  # noqa: E402
+from visavis.errors import InputError  # noqa: E402
+from visavis.types import Phase  # noqa: E402
+from visavis.video import denoiser as documented  # noqa: E402
+from visavis.video.attention import MOST_ROWS, Attention  # noqa: E402
+from visavis.video.conditions import (  # noqa: E402
+    PHASE_NUMBERS,
+    UNKNOWN_EMOTION,
+    UNKNOWN_PHASE,
+    Conditions,
+    speech_tokens,
+)
+from visavis.video.denoiser import LONGEST, PAST_FRAMES, SHORTEST, VideoNetworks  # noqa: E402
+from visavis.video.sizes import EMOTIONS, PHASES, SPEECH_WIDTH, VideoConfig  # noqa: E402
+from visavis.video.temporal import turned, waves  # noqa: E402
+
+BOTH = pytest.mark.parametrize("is_published", [False, True], ids=["tiny", "published"])
+SIDE = 8
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def untrained(is_published: bool = False, seed: int = 0) -> VideoNetworks:
+    """The smallest networks; layers that begin with zeros get weights, so that all count."""
+    torch.manual_seed(seed)
+    networks = VideoNetworks(VideoConfig.smallest(is_published))
+    for weight in networks.parameters():
+        if not weight.any():
+            nn.init.normal_(weight, std=0.2)
+    return networks.eval()
+
+
+def clip(frames: int, count: int = 1, seed: int = 0) -> tuple:
+    """Noisy latents, times and everything that can be told of them."""
+    draw = torch.Generator().manual_seed(seed)
+    config = VideoConfig.smallest()
+    latents = torch.randn(count, config.latent, frames, SIDE, SIDE, generator=draw)
+    time = torch.rand(count, frames, generator=draw)
+    conditions = Conditions(
+        speech=torch.randn(count, frames, config.tokens, config.speech, generator=draw),
+        phase=torch.randint(PHASES, (count, frames), generator=draw),
+        emotion=torch.randint(EMOTIONS, (count, frames), generator=draw),
+        face=(torch.rand(count, 1, SIDE, SIDE, generator=draw) > 0.5).float(),
+    )
+    return latents, time, conditions
+
+
+def seen(networks: VideoNetworks, conditions: Conditions, count: int = 1) -> Conditions:
+    """``conditions`` with a portrait for each of ``count`` clips."""
+    draw = torch.Generator().manual_seed(7)
+    portrait = torch.randn(count, networks.config.latent, SIDE, SIDE, generator=draw)
+    return Conditions(**conditions.__dict__ | {"portrait": networks.appearance(portrait)})
+
+
+@BOTH
+@pytest.mark.parametrize("frames", [2, 3, 8, 32])
+@torch.no_grad()
+def test_any_clip_length(frames: int, is_published: bool) -> None:
+    networks = untrained(is_published)
+    latents, time, conditions = clip(frames, 2)
+    guess = networks(latents, time, seen(networks, conditions, 2))
+    assert guess.shape == latents.shape
+    assert torch.isfinite(guess).all()
+
+
+@torch.no_grad()
+def test_a_frame_without_noise_is_its_own_guess() -> None:
+    networks = untrained()
+    latents, time, conditions = clip(6)
+    time[:, :2] = 0.0
+    guess = networks(latents, time, conditions)
+    assert torch.equal(guess[:, :, :2], latents[:, :, :2])
+    assert not torch.allclose(guess[:, :, 2:], latents[:, :, 2:], atol=0.1)
+
+
+@BOTH
+@torch.no_grad()
+def test_padding_changes_nothing(is_published: bool) -> None:
+    networks = untrained(is_published)
+    latents, time, conditions = clip(9, 2)
+    conditions = seen(networks, conditions, 2)
+    real = torch.arange(9) < torch.tensor([[5], [9]])
+    padded = networks(latents, time, conditions, real)
+    short = Conditions(
+        tuple((k[:1], v[:1]) for k, v in conditions.portrait),
+        *(v[:1, :5] for v in (conditions.speech, conditions.phase, conditions.emotion)),
+        conditions.face[:1],
+    )
+    alone = networks(latents[:1, :, :5], time[:1, :5], short)
+    torch.testing.assert_close(padded[:1, :, :5], alone, atol=1e-5, rtol=1e-5)
+    whole = networks(latents, time, conditions)
+    torch.testing.assert_close(padded[1:], whole[1:], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_frames_of_one_clip_see_each_other_and_no_other_clip() -> None:
+    networks = untrained()
+    latents, time, conditions = clip(4, 2)
+    before = networks(latents, time, conditions)
+    latents[0, :, 0] += 1.0
+    changed = (networks(latents, time, conditions) - before).abs().amax(dim=(1, 3, 4))
+    assert (changed[0] > 1e-4).all()
+    assert (changed[1] == 0).all()
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["portrait", "speech", "phase", "emotion", "face"])
+@torch.no_grad()
+def test_every_condition_counts_and_can_be_dropped(name: str, is_published: bool) -> None:
+    networks = untrained(is_published)
+    latents, time, conditions = clip(3, 2)
+    conditions = seen(networks, conditions, 2)
+    told = networks(latents, time, conditions)
+    dropped = networks(latents, time, conditions.dropped({name: 1.0}))
+    without = networks(latents, time, conditions.without(name))
+    assert (told - without).abs().amax() > 1e-4
+    torch.testing.assert_close(dropped, without, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_dropped_conditions_are_those_learnt_for_nothing() -> None:
+    networks = untrained()
+    latents, time, conditions = clip(3)
+    conditions = seen(networks, conditions)
+    names = ("portrait", "speech", "phase", "emotion", "face")
+    nothing = networks(latents, time, Conditions())
+    dropped = conditions.dropped(dict.fromkeys(names, 1.0))
+    torch.testing.assert_close(networks(latents, time, dropped), nothing, atol=1e-5, rtol=1e-5)
+    nets = networks.denoiser
+    for learnt in (nets.speech.nothing, nets.face.nowhere, nets.labels.phase.weight):
+        learnt += torch.randn_like(learnt)
+        moved = networks(latents, time, Conditions())
+        assert not torch.allclose(moved, nothing, atol=1e-4)
+        nothing = moved
+
+
+def test_conditions_are_dropped_as_often_as_asked_and_clip_by_clip() -> None:
+    _, _, conditions = clip(2, 1000)
+    draw = torch.Generator().manual_seed(3)
+    dropped = conditions.dropped({"speech": 0.3, "phase": 0.6}, draw)
+    assert dropped.is_known("speech").mean().item() == pytest.approx(0.7, abs=0.05)
+    assert dropped.is_known("face").all()
+    unknown = dropped.phase == UNKNOWN_PHASE
+    assert unknown.float().mean().item() == pytest.approx(0.6, abs=0.05)
+    assert (unknown[:, 0] == unknown[:, 1]).all()
+    assert (dropped.emotion != UNKNOWN_EMOTION).all()
+    again = dropped.dropped({"face": 1.0}, draw)
+    assert not again.is_known("face").any()
+    assert torch.equal(again.is_known("speech"), dropped.is_known("speech"))
+
+
+def test_conditions_refuse_what_they_cannot_do() -> None:
+    with pytest.raises(ValueError, match="portrait"):
+        Conditions().without("hat")
+    with pytest.raises(ValueError, match="nothing to drop"):
+        Conditions().dropped({"speech": 1.0})
+
+
+@BOTH
+@torch.no_grad()
+def test_a_portrait_is_looked_at_once(is_published: bool) -> None:
+    networks = untrained(is_published)
+    latents, time, conditions = clip(3, 2)
+    portrait = torch.randn(1, networks.config.latent, SIDE, SIDE)
+    kept = networks.appearance(portrait)
+    assert len(kept) == len(list(networks.denoiser.net.transformers()))
+    for frames in (1, 3):
+        part = Conditions(kept, conditions.speech[:, :frames])
+        anew = Conditions(networks.appearance(portrait), conditions.speech[:, :frames])
+        both = Conditions(networks.appearance(portrait.repeat(2, 1, 1, 1)), part.speech)
+        guess = networks(latents[:, :, :frames], time[:, :frames], part)
+        assert torch.equal(guess, networks(latents[:, :, :frames], time[:, :frames], anew))
+        for_each = networks(latents[:, :, :frames], time[:, :frames], both)
+        torch.testing.assert_close(guess, for_each, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny", "sd15"])
+def test_parameter_counts_are_the_documented_ones(name: str) -> None:
+    with torch.device("meta"):
+        networks = VideoNetworks(getattr(VideoConfig, name)())
+    over_time = [p for key, p in networks.denoiser.named_parameters() if ".motion." in key]
+    parts = (networks.denoiser, networks.reference, networks)
+    counts = [sum(p.numel() for p in part.parameters()) for part in parts]
+    for count in (*counts, sum(p.numel() for p in over_time)):
+        assert f"{count:,}" in documented.__doc__
+    assert name == "sd15" or counts[-1] <= 30_000_000
+
+
+def test_a_frame_of_the_small_network_costs_what_is_documented() -> None:
+    frames = 20
+    with torch.device("meta"):
+        networks = VideoNetworks(VideoConfig.tiny()).requires_grad_(False)
+        appearance = networks.appearance(torch.zeros(1, 16, 16, 16))
+        speech = torch.zeros(1, frames, 5, SPEECH_WIDTH)
+        labels = torch.zeros(1, frames, dtype=torch.long)
+        told = Conditions(appearance, speech, labels, labels, torch.zeros(1, 1, 16, 16))
+        with FlopCounterMode(display=False) as counter:
+            networks(torch.zeros(1, 16, frames, 16, 16), torch.zeros(1, frames), told)
+    assert counter.get_total_flops() / frames == pytest.approx(1.63e9, rel=0.01)
+
+
+@torch.no_grad()
+def test_turned_frames_are_told_apart_by_distance_only() -> None:
+    query, key = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 40, 8)
+    scores = turned(query) @ turned(key).transpose(-1, -2)
+    for offset in (0, 1, 5):
+        along = scores[0, 0].diagonal(offset)
+        torch.testing.assert_close(along, along[:1].expand_as(along), atol=1e-5, rtol=1e-5)
+    assert waves(3, 4).shape == (3, 4)
+    assert torch.equal(waves(36, 16)[:32], waves(32, 16))
+
+
+@torch.no_grad()
+def test_large_batches_are_attended_to_in_parts(monkeypatch) -> None:
+    attention = Attention(8, 2)
+    x = torch.randn(7, 3, 8)
+    mask = torch.rand(7, 1, 1, 3) > 0.3
+    mask[..., 0] = True
+    query, kept = attention.split(attention.query(x)), attention.remember(x)
+    whole = attention.find(query, kept, mask), attention.find(query, kept)
+    assert MOST_ROWS <= 65_535
+    monkeypatch.setattr("visavis.video.attention.MOST_ROWS", 2)
+    parts = attention.find(query, kept, mask), attention.find(query, kept)
+    torch.testing.assert_close(parts, whole)
+
+
+def test_layers_computed_again_give_the_same_gradients() -> None:
+    latents, time, conditions = clip(3, 2)
+    grads = []
+    for is_checkpointed in (False, True):
+        networks = untrained()
+        networks.denoiser.net.is_checkpointed = is_checkpointed
+        networks.reference.net.is_checkpointed = is_checkpointed
+        networks(latents, time, seen(networks, conditions, 2)).square().mean().backward()
+        grads.append({k: p.grad for k, p in networks.named_parameters()})
+    for key, plain in grads[0].items():
+        assert plain is None or torch.allclose(plain, grads[1][key], atol=1e-6), key
+    assert sum(grad is None for grad in grads[0].values()) < 40  # the reference's last layers
+
+
+@pytest.mark.parametrize(
+    ("shape", "times"),
+    [((1, 3, 4, 8, 8), (1, 4)), ((1, 4, 4, 8, 7), (1, 4)), ((4, 4, 8, 8), (1, 4)),
+     ((1, 4, 4, 8, 8), (1, 5)), ((1, 4, 4, 8, 8), (1,))],
+)  # fmt: skip
+def test_other_shapes_are_refused(shape: tuple, times: tuple) -> None:
+    with pytest.raises(InputError, match="is needed"):
+        untrained()(torch.zeros(shape), torch.zeros(times), Conditions())
+
+
+def test_tokens_of_speech_are_the_frames_around() -> None:
+    rows = np.zeros((12, 45), np.float32)
+    rows[:, 0] = np.arange(12)
+    rows[:, 42], rows[:, 43] = -60.0, 0.5
+    tokens = speech_tokens(rows, before=2, after=1)
+    assert tokens.shape == (3, 4, SPEECH_WIDTH)
+    assert tokens[..., 0].tolist() == [[0, 0, 0, 4], [0, 0, 4, 8], [0, 4, 8, 8]]
+    assert tokens[0, 0, 42] == -2.0
+    assert tokens[0, 0, 43] == 1.0
+    assert rows[0, 42] == -60.0
+    assert [PHASE_NUMBERS[p] for p in Phase] == list(range(PHASES))
+
+
+def lesson(networks: VideoNetworks) -> tuple:
+    """A clip of a portrait whose lower half moves as the speech says."""
+    draw = torch.Generator().manual_seed(1)
+    config = networks.config
+    portrait = torch.randn(1, config.latent, SIDE, SIDE, generator=draw)
+    loud = torch.tensor([0.0, 1.0, -1.0, 0.5, 1.5, -0.5, 0.0, 1.0])
+    mouth = torch.randn(1, config.latent, 1, SIDE, SIDE, generator=draw)
+    mouth[..., : SIDE // 2, :] = 0.0
+    latents = portrait[:, :, None] + mouth * loud[None, None, :, None, None]
+    speech = loud[None, :, None, None].expand(-1, -1, config.tokens, config.speech)
+    return portrait, latents, speech
+
+
+def test_a_clip_is_learnt() -> None:
+    torch.manual_seed(0)
+    networks = VideoNetworks(VideoConfig.smallest())
+    portrait, latents, speech = lesson(networks)
+    schedule = networks.denoiser.schedule
+    steps, rate = 140, 5e-3
+    optimiser = torch.optim.AdamW(networks.parameters(), rate)
+    draw = torch.Generator().manual_seed(2)
+    losses = []
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = rate * (1.0 - step / steps) + 1e-4
+        time = torch.rand(4, 1, generator=draw).expand(4, 8).clone()
+        past = torch.rand(4, generator=draw) < 0.5
+        time[past, :2] = 0.1 * torch.rand(1, generator=draw)
+        level = time[:, None, :, None, None]
+        noise = torch.randn(4, *latents.shape[1:], generator=draw)
+        noisy = schedule.add_noise(latents, noise, level)
+        told = Conditions(networks.appearance(portrait), speech.expand(4, -1, -1, -1))
+        loss = (networks(noisy, time, told) - latents).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
+        optimiser.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) / 5
+
+    with torch.no_grad():
+        told = Conditions(networks.appearance(portrait), speech)
+
+        def guess(x, t):
+            return networks(x, torch.full((1, 8), float(t)), told)
+
+        start = torch.randn(latents.shape, generator=draw)
+        power = latents.square().mean()
+        sampled = sample_ddim(guess, start, cosine_times(8), schedule)
+        assert (sampled - latents).square().mean() < 0.3 * power
+        one_step = sample_consistency(guess, [start], (1.0, 0.0), schedule)
+        assert (one_step - latents).square().mean() < 0.15 * power
+
+
+def test_clip_lengths_are_those_of_the_task() -> None:
+    assert (PAST_FRAMES, SHORTEST, LONGEST) == (4, 2, 32)
