@@ -74,6 +74,16 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
         assert all(torch.equal(x, b[part][k]) for k, x in a[part].items())
 
 
+def test_a_run_that_may_not_take_longer_is_saved_and_goes_on(data, tmp_path):
+    whole, cut = plan(data, tmp_path / "whole"), plan(data, tmp_path / "cut", minutes=1e-9)
+    vae.run(whole)
+    vae.run(cut)
+    assert torch.load(cut.out / "state.pt", weights_only=True)["step"] == 1
+    vae.run(dataclasses.replace(cut, resume=True, minutes=0))
+    a, b = (torch.load(p.out / "state.pt", weights_only=True) for p in (whole, cut))
+    assert all(torch.equal(x, b["average"][k]) for k, x in a["average"].items())
+
+
 def test_one_clip_is_learnt_and_its_latents_are_normal(data, tmp_path):
     torch.set_num_threads(1)
     asked = plan(data, tmp_path, steps=200, batch=4, rate=3e-3, adversarial=0.0, matching=0.0)

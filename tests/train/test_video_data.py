@@ -96,9 +96,10 @@ def test_keys_that_cannot_be_read_again_are_refused(tmp_path, key):
         writer.write(key, {"a": b"1"})
 
 
-def test_a_damaged_shard_is_told(folder):
+@pytest.mark.parametrize("left", [1, 100, 1024, 1500, 2300])
+def test_a_damaged_shard_is_told(folder, left):
     path = sorted(folder.glob("*.tar"))[0]
-    path.write_bytes(path.read_bytes()[:1500])
+    path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(UnreadableMedia, match="damaged"):
         Shards(folder)
 

@@ -127,19 +127,18 @@ class Shards:
 def _members(path: Path) -> Iterator[tuple[str, int, int]]:
     """Yield name, first byte and size of all files in a shard."""
     try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.offset_data + member.size > path.stat().st_size:
-                    raise tarfile.ReadError("it ends too early")
-                yield member.name, member.offset_data, member.size
-        with path.open("rb") as file:
-            file.seek(-2 * _BLOCK, 2)
-            if any(file.read()):  # a whole archive ends with two empty blocks
-                raise tarfile.ReadError("its end is missing")
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            yield from [(m.name, m.offset_data, m.size) for m in tar]
+            file.seek(-2 * _BLOCK, io.SEEK_END)
+            is_whole = not any(file.read())  # an archive ends with two empty blocks
     except tarfile.TarError as error:
-        raise UnreadableMedia(
-            f"The shard {path} is damaged ({error}). Delete it and make it again."
-        ) from error
+        raise UnreadableMedia(_damaged(path, str(error))) from error
+    if not is_whole:
+        raise UnreadableMedia(_damaged(path, "its end is missing"))
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return f"The shard {path} is damaged ({reason}). Delete it and make it again."
 
 
 def order(count: int, seed: int, position: int = 0) -> Iterator[int]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visavis.errors import InputError
+from visavis.timing import Stopwatch
 from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
 from visavis.train.perceptual import Lpips
 from visavis.train.renderer_nets import PatchJudge
@@ -51,7 +52,7 @@ class Plan:
     """How to train. ``batch`` pictures a step, ``frames`` of each clip. ``perceptual``,
     ``adversarial``, ``matching``, ``change`` and ``kl`` weigh the losses, the judge's from the
     share ``calm`` of the steps on; ``weights`` are those of LPIPS, without which ``perceptual``
-    must be 0.
+    must be 0. ``minutes`` (0: any) is how long this run may take; it ends saved, to be resumed.
     """
 
     data: Path
@@ -72,6 +73,7 @@ class Plan:
     threads: int = 1
     workers: int = 0
     save_every: int = 250
+    minutes: float = 0.0
     average: float = 0.998
     device: str = "cpu"
     resume: bool = False
@@ -341,14 +343,17 @@ def run(plan: Plan) -> None:
     log.info("%d clips to learn from, %d to judge by", len(data), len(held))
     lpips = measure(plan)
     work = begin(plan)
-    losses = []
+    losses, watch = [], Stopwatch()
     for draw in drawn(plan, data, work.step):
         losses.append(learn(plan, work, draw, lpips))
-        if work.step % plan.save_every == 0 or work.step == plan.steps:
+        is_over = 0 < 60 * plan.minutes < watch.elapsed_s()
+        if is_over or work.step % plan.save_every == 0 or work.step == plan.steps:
             normalise(work.average, data, plan.device)
             found = examine(work.average, held, lpips, plan.device)
             save(plan, work, {"step": work.step, **mean_of(losses), **found}, held)
             losses = []
+        if is_over:
+            return
 
 
 def arguments(given: list[str] | None = None) -> Plan:
@@ -365,7 +370,7 @@ def arguments(given: list[str] | None = None) -> Plan:
     for name in ("steps", "batch", "frames", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
     for name in ("rate", "perceptual", "adversarial", "matching", "change", "kl", "calm",
-                 "average"):  # fmt: skip
+                 "average", "minutes"):  # fmt: skip
         parser.add_argument(f"--{name}", type=float)
     options = {k: v for k, v in vars(parser.parse_args(given)).items() if v is not None}
     preset = GPU if options.pop("gpu") else {}
