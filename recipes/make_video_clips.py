@@ -45,6 +45,7 @@ from visavis.train.shards import SHARD_BYTES, Shards, ShardWriter
 from visavis.train.speech_data import is_held_out, read_sound
 from visavis.train.video_data import (
     PHASES,
+    QUALITY,
     UNKNOWN_EMOTION,
     VideoClip,
     boxes_of,
@@ -276,6 +277,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48, help="of an animated clip")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--quality", default="standard", help="of the renderer")
+    parser.add_argument("--webp", type=int, default=QUALITY, help="quality of stored pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard-mib", type=int, default=SHARD_BYTES >> 20)
     args = parser.parse_args()
@@ -294,7 +296,7 @@ def main() -> None:
         if args.prepared:
             made.append(prepared_clips(args.prepared, tools, done))
         for clip in (clip for kind in made for clip in kind):
-            writer.write(clip.name, to_fields(clip))
+            writer.write(clip.name, to_fields(clip, args.webp))
             count, frames = count + 1, frames + len(clip)
     size = sum(p.stat().st_size for p in args.out.glob("*.tar")) / 2**20
     print(json.dumps({"clips": count, "frames": frames, "seconds": round(watch.elapsed_s()),

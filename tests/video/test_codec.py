@@ -76,7 +76,7 @@ def test_sizes_and_work_are_as_the_docstrings_tell(name):
     assert len(state) == 4
     weights = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (net.encoder, net.decoder)]
     work = [into / 1e9, (counter.get_total_flops() - into) / 1e9]
-    told = {"tiny": ([2.4, 1.4], [3.0, 1.9]), "cpu": ([0.8, 0.9], [0.2, 0.3])}[name]
+    told = {"tiny": ([2.3, 1.5], [3.0, 1.9]), "cpu": ([0.9, 0.9], [0.2, 0.3])}[name]
     np.testing.assert_allclose([weights, work], told, atol=0.05)
     assert sum(weights) <= 10
 

@@ -22,12 +22,12 @@ class CodecConfig:
 
     side: int = 256
     latent_channels: int = 16
-    encoder_widths: tuple[int, int, int] = (64, 128, 192)
-    """At a quarter, an eighth, a sixteenth of the side."""
-    encoder_depths: tuple[int, int, int] = (1, 2, 2)
-    decoder_widths: tuple[int, int, int, int] = (160, 80, 48, 24)
-    """At a sixteenth, an eighth, a quarter, a half."""
-    decoder_depths: tuple[int, int, int, int] = (2, 2, 1, 0)
+    encoder_widths: tuple[int, int, int] = (64, 128, 256)
+    """At a quarter, an eighth, a sixteenth of the side; each at most four times the one before."""
+    encoder_depths: tuple[int, int, int] = (1, 2, 1)
+    decoder_widths: tuple[int, int, int, int] = (160, 80, 40, 20)
+    """At a sixteenth, an eighth, a quarter, a half; the first a multiple of the latents'."""
+    decoder_depths: tuple[int, int, int, int] = (2, 2, 2, 0)
     """Spatial blocks; at the two coarsest levels each is followed by a look at the frame before."""
 
     def to_json(self) -> str:
@@ -54,7 +54,7 @@ class CodecConfig:
 
 PRESETS: dict[str, CodecConfig] = {
     "tiny": CodecConfig(),
-    "cpu": CodecConfig(128, 16, (32, 64, 128), (1, 1, 2), (128, 64, 32, 16), (2, 2, 1, 0)),
-    "test": CodecConfig(64, 4, (8, 16, 16), (1, 1, 1), (16, 16, 16, 8), (1, 1, 1, 0)),
+    "cpu": CodecConfig(128, 16, (32, 64, 128), (1, 2, 2), (128, 64, 32, 16), (2, 2, 1, 0)),
+    "test": CodecConfig(64, 4, (8, 16, 16), (1, 1, 1), (16, 16, 8, 8), (1, 1, 1, 0)),
 }
 """``tiny`` for a GPU at 256 px, ``cpu`` for two cores at 128 px, ``test`` for tests."""
