@@ -14,7 +14,7 @@ from visavis.diffusion.samplers import cosine_times, sample_consistency, sample_
 from visavis.errors import InputError  # noqa: E402
 from visavis.types import Phase  # noqa: E402
 from visavis.video import denoiser as documented  # noqa: E402
-from visavis.video.attention import MOST_ROWS, Attention  # noqa: E402
+from visavis.video.attention import MOST_ROWS, in_parts  # noqa: E402
 from visavis.video.conditions import (  # noqa: E402
     PHASE_NUMBERS,
     UNKNOWN_EMOTION,
@@ -217,29 +217,41 @@ def test_a_frame_of_the_small_network_costs_what_is_documented() -> None:
     assert counter.get_total_flops() / frames == pytest.approx(1.63e9, rel=0.01)
 
 
+@BOTH
+@pytest.mark.parametrize("is_cast", [False, True], ids=["autocast", "cast"])
+@torch.no_grad()
+def test_half_precision_is_near(is_cast: bool, is_published: bool) -> None:
+    networks = untrained(is_published)
+    latents, time, conditions = clip(4, 2)
+    exact = networks(latents, time, seen(networks, conditions, 2))
+    if is_cast:
+        networks = networks.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=not is_cast):
+        near = networks(latents, time, seen(networks, conditions, 2))
+    assert near.dtype == torch.float32
+    assert (near - exact).std() < 0.03 * exact.std()
+
+
 @torch.no_grad()
 def test_turned_frames_are_told_apart_by_distance_only() -> None:
+    places = torch.arange(40.0)
     query, key = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 40, 8)
-    scores = turned(query) @ turned(key).transpose(-1, -2)
+    scores = turned(query, places) @ turned(key, places).transpose(-1, -2)
     for offset in (0, 1, 5):
         along = scores[0, 0].diagonal(offset)
         torch.testing.assert_close(along, along[:1].expand_as(along), atol=1e-5, rtol=1e-5)
-    assert waves(3, 4).shape == (3, 4)
-    assert torch.equal(waves(36, 16)[:32], waves(32, 16))
+    assert torch.equal(waves(places, 16)[:32], waves(places[:32], 16))
 
 
 @torch.no_grad()
-def test_large_batches_are_attended_to_in_parts(monkeypatch) -> None:
-    attention = Attention(8, 2)
-    x = torch.randn(7, 3, 8)
+def test_large_batches_are_attended_to_in_parts() -> None:
+    query, key, value = torch.randn(3, 7, 2, 3, 4)
     mask = torch.rand(7, 1, 1, 3) > 0.3
     mask[..., 0] = True
-    query, kept = attention.split(attention.query(x)), attention.remember(x)
-    whole = attention.find(query, kept, mask), attention.find(query, kept)
+    for told in (mask, None):
+        whole = nn.functional.scaled_dot_product_attention(query, key, value, told)
+        torch.testing.assert_close(in_parts(query, key, value, told, most=2), whole)
     assert MOST_ROWS <= 65_535
-    monkeypatch.setattr("visavis.video.attention.MOST_ROWS", 2)
-    parts = attention.find(query, kept, mask), attention.find(query, kept)
-    torch.testing.assert_close(parts, whole)
 
 
 def test_layers_computed_again_give_the_same_gradients() -> None:

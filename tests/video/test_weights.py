@@ -44,7 +44,11 @@ def published(part: str, config: VideoConfig = SMALL, prefix: str = "") -> dict:
     state = {}
     for key, value in rule_weights(published_shapes(part, config), prefix=prefix).items():
         is_wave = key.endswith(POSITIONS)
-        state[key] = waves(*value.shape[1:])[None] if is_wave else torch.from_numpy(value)
+        state[key] = (
+            waves(torch.arange(value.shape[1]), value.shape[2])[None]
+            if is_wave
+            else torch.from_numpy(value)
+        )
     return state
 
 
@@ -121,7 +125,7 @@ def test_the_unet_computes_what_diffusers_does() -> None:
     latents = torch.from_numpy(normal("latents", (2, 4, 8, 8))).float()
     context = torch.from_numpy(normal("context", (2, 3, 12))).float()
     told = net.time(time_waves(torch.tensor([0.7, 0.02]), SMALL.widths[0]))
-    x, _ = net(net.stem(latents), Scene(told, context), None)
+    x, _ = net(net.stem(latents), Scene(told, context, torch.zeros(1), 2, 1), None)
     x = functional.group_norm(x, SMALL.groups, inside["norm.weight"], inside["norm.bias"])
     x = functional.conv2d(functional.silu(x), inside["out.weight"], inside["out.bias"], padding=1)
     # diffusers 0.42.1, UNet2DConditionModel of these sizes and weights, steps 700 and 20
@@ -136,7 +140,7 @@ def test_the_temporal_module_computes_what_animatediff_does() -> None:
     adopt(networks, {"motion": published("motion")})
     module = networks.denoiser.net.downs[1].layers[1].motion
     features = torch.from_numpy(normal("features", (6, 32, 4, 4))).float()
-    scene = Scene(torch.zeros(6, 1), torch.zeros(6, 1, 1), frames=3)
+    scene = Scene(torch.zeros(6, 1), torch.zeros(6, 1, 1), torch.arange(3), clips=2, frames=3)
     # diffusers 0.42.1, AnimateDiffTransformer3D, normalised frame by frame as AnimateDiff does
     expected = [-3.62983, -0.57526, -1.5233, -3.71196, -3.06264, -2.2393]
     torch.testing.assert_close(

@@ -24,16 +24,19 @@ MOST_ROWS = 32_768
 
 @dataclass(frozen=True)
 class Scene:
-    """What every layer is told of a batch of ``b`` clips of ``frames`` frames, n = b * frames.
+    """What every layer is told of a batch of b ``clips`` of ``frames`` frames, n = b * frames.
 
-    ``told`` (n, e) noise, phase and emotion; ``context`` (n, k, c) tokens of sound;
-    ``has_portrait`` (b,) is 1 where the portrait is known (None: wherever one is given); ``real``
-    (b, frames) is False in frames that only fill a batch up (None: all are real).
+    ``told`` (n, e) noise, phase and emotion; ``context`` (n, k, c) tokens of sound; ``places``
+    (frames,) of the frames in their clips; ``has_portrait`` (b,) is 1 where the portrait is known
+    (None: wherever one is given); ``real`` (b, frames) is False in frames that only fill a batch
+    up (None: all are real).
     """
 
     told: Tensor
     context: Tensor
-    frames: int = 1
+    places: Tensor
+    clips: int
+    frames: int
     has_portrait: Tensor | None = None
     real: Tensor | None = None
 
@@ -68,14 +71,21 @@ class Attention(nn.Module):
         ``mask`` (n, 1, 1, keys).
         """
         key, value = kept
-        if len(query) <= MOST_ROWS:
-            found = functional.scaled_dot_product_attention(query, key, value, mask)
+        if query.is_cuda and query.shape[0] > MOST_ROWS:
+            found = in_parts(query, key, value, mask)
         else:
-            parts = [v.split(MOST_ROWS) for v in (query, key, value)]
-            masks = [None] * len(parts[0]) if mask is None else mask.split(MOST_ROWS)
-            each = zip(*parts, masks, strict=True)
-            found = torch.cat([functional.scaled_dot_product_attention(*e) for e in each])
+            found = functional.scaled_dot_product_attention(query, key, value, mask)
         return self.out(found.transpose(1, 2).flatten(-2))
+
+
+def in_parts(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, most: int = MOST_ROWS
+) -> Tensor:
+    """Return scaled dot-product attention, ``most`` rows of the batch at a time."""
+    parts = [each.split(most) for each in (query, key, value)]
+    masks = [None] * len(parts[0]) if mask is None else mask.split(most)
+    each = zip(*parts, masks, strict=True)
+    return torch.cat([functional.scaled_dot_product_attention(*part) for part in each])
 
 
 class FeedForward(nn.Module):
@@ -137,14 +147,14 @@ def _beside(
 
     ``nobody`` (1, h, 1, d) stands in every place of a portrait that is not known.
     """
-    clips, places = len(own[0]) // scene.frames, own[0].shape[2]
+    places = own[0].shape[2]
 
     def joined(mine: Tensor, other: Tensor | None, none: Tensor) -> Tensor:
         if other is None:
             other = none.expand(-1, -1, places, -1)
         elif scene.has_portrait is not None:
             other = torch.where(scene.has_portrait[:, None, None, None] > 0, other, none)
-        other = other.expand(clips, -1, -1, -1)[:, None]
+        other = other.expand(scene.clips, -1, -1, -1)[:, None]
         other = other.expand(-1, scene.frames, -1, -1, -1).flatten(0, 1)
         return torch.cat([mine, other.to(mine.dtype)], dim=2)
 

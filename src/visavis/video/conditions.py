@@ -111,7 +111,7 @@ class SpeechEncoder(nn.Module):
         """
         if speech is None:
             return self.nothing.expand(frames, len(self.place), -1)
-        near = nn.functional.silu(self.enter(speech) + self.place)
+        near = nn.functional.silu(self.enter(speech.to(self.place.dtype)) + self.place)
         tokens = self.norm(self.leave(near))
         if known is not None:
             tokens = torch.where(known[:, None, None, None] > 0, tokens, self.nothing)
@@ -139,7 +139,7 @@ class FaceLocator(nn.Module):
         nowhere = self.nowhere[None, :, None, None]
         if face is None:
             return nowhere
-        where = self.leave(nn.functional.silu(self.enter(face)))
+        where = self.leave(nn.functional.silu(self.enter(face.to(nowhere.dtype))))
         if known is None:
             return where
         return torch.where(known[:, None, None, None] > 0, where, nowhere)

@@ -74,20 +74,23 @@ class Denoiser(nn.Module):
         """Return the guess (b, c, t, h, w) of what ``latents`` (b, c, t, h, w) are without noise.
 
         ``time`` (b, t) 0 clean to 1 noise; ``real`` (b, t) is False in frames that only fill a
-        batch up, of which nothing depends.
+        batch up, on which nothing depends. Latents and times are float32 even if the network is of
+        half precision: inside, it converts what it is given.
 
         Raises:
             InputError: the latents are of a shape that the network cannot take.
         """
         self._check(latents, time)
-        count, _, frames = latents.shape[:3]
-        x = latents.transpose(1, 2).flatten(0, 1)
+        count, frames = latents.shape[0], latents.shape[2]
+        x = latents.transpose(1, 2).flatten(0, 1).to(self.net.stem.weight.dtype)
         x = self.net.stem(x.contiguous(memory_format=torch.channels_last))
         face = self.face(conditions.face, conditions.is_known("face"))
         face = face.expand(count, -1, -1, -1)[:, None].expand(-1, frames, -1, -1, -1)
         scene = Scene(
             self._told(time, conditions, x.dtype).flatten(0, 1),
-            self.speech(conditions.speech, conditions.is_known("speech"), len(x)),
+            self.speech(conditions.speech, conditions.is_known("speech"), x.shape[0]),
+            torch.ones_like(time[0], dtype=torch.float32).cumsum(0) - 1.0,  # 0, 1, … also if traced
+            count,
             frames,
             conditions.is_known("portrait"),
             real,
@@ -95,6 +98,7 @@ class Denoiser(nn.Module):
         x, _ = self.net(x + face.flatten(0, 1), scene, conditions.portrait)
         v = self.out(functional.silu(self.norm(x))).unflatten(0, (count, frames)).transpose(1, 2)
         level = time[:, None, :, None, None]
+        v = v.to(latents.dtype)
         return self.schedule.alpha(level) * latents - self.schedule.sigma(level) * v
 
     def _told(self, time: Tensor, conditions: Conditions, dtype: torch.dtype) -> Tensor:

@@ -32,9 +32,10 @@ class ReferenceNet(nn.Module):
         ``portrait`` (b, c, h, w) is a clean latent, normalised.
         """
         count, config = len(portrait), self.config
+        portrait = portrait.to(self.context.dtype)
         clean = time_waves(torch.zeros(1, device=portrait.device), config.widths[0])
         told = self.net.time(clean.to(portrait.dtype)).expand(count, -1)
-        scene = Scene(told, self.context.expand(count, -1, -1).to(portrait.dtype))
+        scene = Scene(told, self.context.expand(count, -1, -1), told.new_zeros(1), count, 1)
         x = self.net.stem(portrait.contiguous(memory_format=torch.channels_last))
         _, tokens = self.net(x, scene, None)
         if config.is_reference_whole:

@@ -22,19 +22,17 @@ ROTARY_BASE = 200.0
 """The slowest pair of values turns once in some 1,250 frames, the fastest in 6."""
 
 
-def waves(frames: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Return sines and cosines in turn (frames, width) of the places 0, 1, … of frames."""
-    places = torch.arange(frames, dtype=torch.float32, device=device)[:, None]
-    pairs = torch.arange(0, width, 2, dtype=torch.float32, device=device)
-    angles = places * torch.exp(pairs * (-math.log(BASE) / width))
+def waves(places: Tensor, width: int) -> Tensor:
+    """Return sines and cosines in turn (t, width) of the ``places`` (t,) of frames."""
+    pairs = torch.arange(0, width, 2, dtype=torch.float32, device=places.device)
+    angles = places[:, None] * torch.exp(pairs * (-math.log(BASE) / width))
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
-def turned(x: Tensor) -> Tensor:
-    """Return ``x`` (n, h, t, d), each frame's pairs of values turned by its place."""
+def turned(x: Tensor, places: Tensor) -> Tensor:
+    """Return ``x`` (n, h, t, d), each frame's pairs of values turned as ``places`` (t,) says."""
     half = x.shape[-1] // 2
     pairs = torch.arange(half, dtype=torch.float32, device=x.device)
-    places = torch.arange(x.shape[-2], dtype=torch.float32, device=x.device)
     angles = places[:, None] * ROTARY_BASE ** (-pairs / half)
     cosine, sine = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x.chunk(2, dim=-1)
@@ -49,14 +47,17 @@ class TemporalAttention(Attention):
         super().__init__(width, heads)
         self.is_rotary = is_rotary
 
-    def along(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return (n, t, c) for ``x`` (n, t, c); ``mask`` (n, 1, 1, t) is False for padding."""
+    def along(self, x: Tensor, places: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (n, t, c) for ``x`` (n, t, c), frames at ``places`` (t,).
+
+        ``mask`` (n, 1, 1, t) is False for padding.
+        """
         if not self.is_rotary:
-            x = x + waves(x.shape[1], x.shape[2], x.device).to(x.dtype)
+            x = x + waves(places, x.shape[2]).to(x.dtype)
         key, value = self.remember(x)
         query = self.split(self.query(x))
         if self.is_rotary:
-            query, key = turned(query), turned(key)
+            query, key = turned(query, places), turned(key, places)
         return self.find(query, (key, value), mask)
 
 
@@ -74,10 +75,10 @@ class TemporalBlock(nn.Module):
         self.feed = FeedForward(width, config.feed)
         self.norm_feed = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return ``x`` (n, t, c) one block on."""
+    def forward(self, x: Tensor, places: Tensor, mask: Tensor | None) -> Tensor:
+        """Return ``x`` (n, t, c) one block on; the rest as in ``TemporalAttention.along``."""
         for attention, norm in zip(self.attentions, self.norms, strict=True):
-            x = x + attention.along(norm(x), mask)
+            x = x + attention.along(norm(x), places, mask)
         return x + self.feed(self.norm_feed(x))
 
 
@@ -98,11 +99,12 @@ class TemporalModule(nn.Module):
         """Return ``x`` (n, c, h, w), n = b * t, one module on."""
         frames, (height, width) = scene.frames, x.shape[-2:]
         tokens = self.enter(self.norm(x).permute(0, 2, 3, 1).flatten(1, 2))
-        tokens = tokens.unflatten(0, (-1, frames)).transpose(1, 2)  # (b, h * w, t, c)
-        clips = len(tokens)
+        tokens = tokens.unflatten(0, (scene.clips, frames)).transpose(1, 2)  # (b, h * w, t, c)
         mask = None
         if scene.real is not None:
             mask = scene.real[:, None, None].repeat_interleave(height * width, dim=0)
-        tokens = self.block(tokens.flatten(0, 1), mask).unflatten(0, (clips, -1))
+        tokens = self.block(tokens.flatten(0, 1), scene.places, mask).unflatten(
+            0, (scene.clips, -1)
+        )
         change = self.leave(tokens.transpose(1, 2).flatten(0, 1))
         return x + change.unflatten(1, (height, width)).permute(0, 3, 1, 2)

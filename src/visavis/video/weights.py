@@ -214,7 +214,7 @@ def _check_positions(key: str, value: Tensor) -> None:
     Raises:
         WeightsMismatch: they are.
     """
-    expected = waves(value.shape[1], value.shape[2])
+    expected = waves(torch.arange(value.shape[1]), value.shape[2])
     if not torch.allclose(value[0].float(), expected, atol=2e-3):
         raise WeightsMismatch(
             f"The published {key} holds no plain waves, which is how {NAME} tells frames apart. "
