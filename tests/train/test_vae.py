@@ -101,7 +101,21 @@ def test_one_clip_is_learnt_and_its_latents_are_normal(data, tmp_path):
     assert held["held_psnr"] > 14
 
 
-def test_mouth_and_eyes_weigh_more(data):
+def test_parts_of_a_clip_keep_their_boxes_where_they_were(data, monkeypatch):
+    """A picture that is bright in the box is bright where its pixels weigh more, cut or not."""
+    train = vae.VideoData(data, "train")
+    box = vae.coverage(train.boxes(0)[:1, 0], 64)[0]
+    bright = np.repeat((box * 255).astype(np.uint8)[..., None], 3, 2)
+    monkeypatch.setattr(train, "picture", lambda number, name: bright)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        pictures, weight = vae.drawn_frames(train, 0, 2, 64, rng)
+        inside, shown = weight[:, 0] > 1 + sum(vae.EXTRA.values()) / 2, pictures[:, 1] > 0
+        assert (inside != shown).mean() < 0.06
+
+
+def test_mouth_and_eyes_weigh_more(data, monkeypatch):
+    monkeypatch.setattr(vae, "CUT", 0.0)
     draw = vae.Draws(plan(data, data), vae.VideoData(data, "train"))[0]
     weight = draw["weight"]
     assert weight.shape[:1] + weight.shape[2:] == draw["pictures"].shape[:1] + (1, 64, 64)

@@ -39,6 +39,8 @@ EXTRA = {FACE: 0.5, MOUTH: 3.0, EYES: 2.0}
 """What is added to a pixel's weight, 1, in each box."""
 CLIPS = 0.5
 """Share of the steps that see clips."""
+CUT, LEAST_SHARE = 0.5, 0.6
+"""How often a clip is shown in part, and the least of its side: faces are not all in the middle."""
 HELD = 48
 """Held-out pictures that are measured."""
 MEASURED = 96
@@ -157,12 +159,18 @@ class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
 def drawn_frames(
     data: VideoData, number: int, frames: int, side: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Return consecutive ``frames`` (t, 3, side, side) from somewhere in a clip, in other light and
-    maybe mirrored, and the weights (t, 1, side, side) of their pixels.
+    """Return consecutive ``frames`` (t, 3, side, side) from somewhere in a clip, in other light,
+    maybe in part and mirrored, and the weights (t, 1, side, side) of their pixels.
     """
     first = int(rng.integers(data.frames(number) - frames + 1))
     shown = [data.picture(number, i) for i in range(first, first + frames)]
-    pictures, weight = as_rows(shown, data.boxes(number)[first : first + frames], side)
+    boxes, whole = data.boxes(number)[first : first + frames], len(shown[0])
+    if rng.random() < CUT:
+        part = int(whole * rng.uniform(LEAST_SHARE, 1))
+        left, top = (int(v) for v in rng.integers(whole - part + 1, size=2))
+        shown = [p[top : top + part, left : left + part] for p in shown]
+        boxes = (boxes - np.array([left, top, left, top], np.float32) / whole) * (whole / part)
+    pictures, weight = as_rows(shown, boxes, side)
     gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.05, (3, 1, 1))).astype(np.float32)
     pictures = np.clip((pictures + 1) * gain - 1 + np.float32(rng.normal(0, 0.05)), -1, 1)
     if rng.random() < 0.5:
@@ -174,8 +182,9 @@ def as_rows(
     pictures: list[ImageArray], boxes: FloatArray, side: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return ``pictures`` as (t, 3, side, side) in [-1, 1], and the weights of their pixels."""
-    if pictures[0].shape[0] != side:
-        pictures = [cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA) for p in pictures]
+    if len(pictures[0]) != side:
+        way = cv2.INTER_AREA if len(pictures[0]) > side else cv2.INTER_LINEAR
+        pictures = [cv2.resize(p, (side, side), interpolation=way) for p in pictures]
     rows = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
     inside = coverage(boxes, side)
     extra = np.array([EXTRA[k] for k in (FACE, MOUTH, EYES)], np.float32)
