@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -23,7 +25,7 @@ pytest.importorskip("fastapi")
 
 from loopback import bearer, running  # noqa: E402
 
-from visavis.errors import InputError, OutputError  # noqa: E402
+from visavis.errors import InputError, OutputError, VisavisError  # noqa: E402
 from visavis.provenance.policy import Policy  # noqa: E402
 from visavis.serve.logs import JsonFormatter  # noqa: E402
 from visavis.serve.run import make_server, serve  # noqa: E402
@@ -129,6 +131,15 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
         settings = ServerSettings(port=taken.getsockname()[1], log_format="text", voice="none")
         with pytest.raises(OutputError, match="another one"):
             serve(settings)
+
+
+@pytest.mark.parametrize("wrong", [{"model": "horse"}, {"avatars": "/no/where"}])
+def test_what_cannot_be_opened_is_told_as_what_it_is(wrong: dict[str, str]) -> None:
+    settings = replace(ServerSettings(port=0, log_format="text", voice="none"), **wrong)
+    before = threading.active_count()
+    with pytest.raises(VisavisError, match=r"horse|/no/where"):
+        serve(settings)
+    assert threading.active_count() == before
 
 
 def test_tls(tmp_path: Path) -> None:

@@ -98,7 +98,13 @@ def _id_of(name: str) -> str:
 
 
 def pictures_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of each picture in ``folder``, and of ``portrait.*`` in its folders."""
+    """Yield name and path of each picture in ``folder``, and of ``portrait.*`` in its folders.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}. Give one with portraits in it.")
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             yield from ((path.name, p) for p in sorted(path.glob("portrait.*")) if _is_picture(p))

@@ -99,6 +99,8 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
 
     Raises:
         InputError: a setting cannot be used. OutputError: the port cannot be had.
+        ModelError: there is no such model, or its files are not here or not right.
+        MissingExtra: the model needs a package that is not installed.
     """
     with _listening(settings) as listener:
         configure(settings.log_format)
@@ -115,7 +117,12 @@ async def _serve(
         Crew(),
         Voices.named(settings.voice, settings.voice_key),
     )
-    server = make_server(settings, stage)
+    try:
+        server = make_server(settings, stage)
+        await stage.open()  # uvicorn would log what is wrong with a traceback, and exit with 3
+    except BaseException:
+        stage.close()
+        raise
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{scheme}://{host}:{listener.getsockname()[1]}/"

@@ -50,17 +50,25 @@ class Stage:
         self._animators: dict[str, MotionAnimator] = {}
         self._prepared: WeakKeyDictionary[Avatar, dict[str, Prepared]] = WeakKeyDictionary()
         self._turn = asyncio.Lock()
+        self._is_open = False
 
     async def open(self) -> None:
         """Open the faces and prepare the first of them, so that the first session starts at once.
 
+        Nothing is left to do the second time.
+
         Raises:
             InputError: the folder of avatars, or what is said of consent, cannot be used.
+            ModelError: there is no such model, or its files are not here or not right.
+            MissingExtra: the model needs a package that is not installed.
         """
+        if self._is_open:
+            return
         folder = self._settings.avatars
         await self.avatars.open_all(None if folder is None else Path(folder))
         await self.prepare(self.avatars[None], self._settings.quality)
         await asyncio.to_thread(listening)
+        self._is_open = True
 
     def badge(self) -> Badge | None:
         """Return what is drawn into the pictures of a session, if anything."""
