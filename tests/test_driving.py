@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,12 @@ def test_networks_that_follow_read_the_video_themselves(
     with open_scene(play, None, None, drive=still) as scene:
         images = {frame.image.tobytes() for frame in scene.frames}
     assert len(images) == 1, "nothing is taken over"
+    asked = replace(play, timeline=visavis.Timeline.steady(visavis.Controls(head_range=0.5)))
+    with (
+        pytest.raises(InputError, match="Leave the controls"),
+        open_scene(asked, None, None, drive=Drive(video)),
+    ):
+        pass
 
 
 def test_the_packaged_renderer_takes_a_region_and_how_much_of_it() -> None:

@@ -250,7 +250,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     audio = _sound_of(audio, text, voice, drive)
     motion_model = motion_model or _for_file(model, motion)
     animator = _animator(fps, motion_model, steps, False, background, quality, model)
-    sitter = opened(portrait, face, loop, redrive, background, (None if motion else audio, trim))
+    is_heard = motion is None and (drive is None or audio is drive.video)
+    shown = (audio if is_heard else None, trim)
+    sitter = opened(portrait, face, loop, redrive, background, shown)
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
@@ -265,8 +267,18 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         played = _written(scene, writer, watch, progress, curves is not None, drawn)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
-    notes = (*sitter.warnings, *scene.warnings, *seal.warnings)
+    notes = (*sitter.warnings, *scene.warnings, *seal.warnings, *_lost(motion_out, played))
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), notes)
+
+
+def _lost(motion_out: str | Path | None, played: list[Motion]) -> list[str]:
+    """Return a warning if ``played`` are implicit keypoints, which motion files cannot hold."""
+    if not played or played[0].keypoints is None:
+        return []
+    return [
+        f"{motion_out} holds the head alone: these networks move keypoints, and not the 52 ARKit "
+        "values that motion files hold."
+    ]
 
 
 def _for_file(model: str | Path | None, motion: str | Path | None) -> str | None:

@@ -70,6 +70,11 @@ def open_scene(
     if drive is not None and motion is not None:
         raise InputError("Give a motion file or a driving video, not both.")
     if drive is not None and animator.follows:
+        if play.timeline != Timeline():
+            raise InputError(
+                "Published networks follow a driving video as it is. Leave the controls (emotion, "
+                "gaze, head …) out, or leave the model out."
+            )
         with VideoReader(drive.video) as reader:
             followed = animator.follow(prepared, reader.pictures(fps, trim), drive.options)
             yield Scene(followed, None, fps, reader.warnings)

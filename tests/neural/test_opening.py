@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import visavis
 from visavis.animator import MotionAnimator, Prepared, spoken
 from visavis.errors import InputError, ModelError, WeightsMismatch
 from visavis.hub.catalog import CATALOG
@@ -170,6 +171,17 @@ def test_without_pytorch_it_says_what_to_install(tiny: dict[str, Path]) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "visavis[neural]"' in run.stdout
+
+
+def test_motion_files_of_keypoints_come_with_a_warning(
+    tiny: dict[str, Path], portrait: Portrait, tmp_path: Path
+) -> None:
+    given = (np.zeros(640, np.float32), 16_000)
+    curves = tmp_path / "a.csv"
+    said = visavis.animate(
+        portrait, given, tmp_path / "a.mp4", size=64, model=tiny["ditto"], motion_out=curves
+    )
+    assert any("a.csv holds the head alone" in warning for warning in said.warnings)
 
 
 @pytest.mark.slow
