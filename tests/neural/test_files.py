@@ -10,7 +10,7 @@ import pytest
 
 from golden import IS_FULL, keys
 from visavis.audio.hubert import WINDOW_SAMPLES, load_hubert
-from visavis.errors import ModelError, OutputError, UnknownModel
+from visavis.errors import ModelError, OutputError, UnknownModel, WeightsMismatch
 from visavis.hub.catalog import CATALOG
 from visavis.hub.folder import Record, Seen, digest, write_record
 from visavis.nn.rule import rule_weights
@@ -55,8 +55,12 @@ def test_random_weights_follow_the_seed(tiny: dict[str, Path], tmp_path: Path) -
 
 def test_random_files_overwrite_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match="is no empty folder"):
         write_random("ditto", tmp_path, is_tiny=True)
+    with pytest.raises(OutputError, match="is no empty folder"):
+        write_random("ditto", tmp_path / "mine", is_tiny=True)
+    with pytest.raises(OutputError, match="cannot be written to"):
+        write_random("ditto", tmp_path / "mine/below", is_tiny=True)
     with pytest.raises(UnknownModel):
         write_random("dito", tmp_path / "new")
 
@@ -127,6 +131,26 @@ def test_a_folder_is_converted_in_place_and_again(copy: Path, tmp_path: Path) ->
     for name, network in before.items():
         theirs = after[name].state_dict()
         assert all(torch.equal(value, theirs[key]) for key, value in network.state_dict().items())
+
+
+def test_a_conversion_that_broke_off_is_made_whole(copy: Path, tmp_path: Path) -> None:
+    convert(copy)
+    (copy / "decoder.safetensors").unlink()
+    with pytest.raises(ModelError, match="visavis models convert"):
+        open_networks(copy)
+    convert(copy)
+    open_networks(copy)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file cannot be written to"):
+        convert(copy, tmp_path / "file")
+
+
+def test_a_file_of_another_network_is_told(copy: Path) -> None:
+    convert(copy)
+    shutil.copyfile(copy / "motion.safetensors", copy / "decoder.safetensors")
+    assert "holds the network motion" in verdict(check(copy), "decoder").text
+    with pytest.raises(WeightsMismatch, match="holds the network motion"):
+        open_networks(copy)
 
 
 def test_check_says_what_is_missing(copy: Path) -> None:

@@ -13,11 +13,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from visavis.errors import ModelError
+from visavis.errors import ModelError, OutputError
 from visavis.hub.catalog import CATALOG, PublishedFile, PublishedModel, published
 
 MODELS_VARIABLE = "VISAVIS_MODELS"
@@ -119,6 +120,20 @@ def found(folder: Path, network: str) -> Path | None:
     names = {file.name for file in files if file.network == network}
     hits = [path for name in names for path in folder.rglob(name) if path.is_file()]
     return min(hits, key=lambda path: (len(path.parts), str(path)), default=None)
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Say that ``folder`` cannot be written to if what is done in the block finds so.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{folder} cannot be written to ({reason}). Name another one.") from error
 
 
 def forget_made(folder: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from visavis.hub.folder import HUBERT_FILE, MOTION_FOLDER, ONNX_FOLDER, found, located
+from visavis.hub.folder import HUBERT_FILE, MOTION_FOLDER, ONNX_FOLDER, found, located, written
 from visavis.motion.ditto.weights import NAME as LMDM
 from visavis.motion.ditto.weights import read_lmdm, write_lmdm
 from visavis.neural.extra import extra
@@ -15,6 +15,7 @@ from visavis.render.liveportrait.config import LivePortraitConfig
 from visavis.render.liveportrait.eager import open_networks
 from visavis.render.liveportrait.weights import (
     NETWORKS,
+    OPTIONAL,
     read_network,
     read_published_folder,
     write_network,
@@ -31,28 +32,34 @@ def convert(model: str | Path, out: Path | None = None, *, is_exported: bool = F
     Raises:
         MissingExtra: onnx, which exports need, is not installed.
         ModelError: a file is missing.
+        OutputError: ``out`` cannot be written to.
         UnknownModel: there is no such model.
         WeightsMismatch: a file is not what was published.
     """
     folder = located(model)
     out = out or folder
     states, config = _weights(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    files = [write_network(out, name, state, config) for name, state in states.items()]
     motion, hubert = found(folder, LMDM), found(folder, "hubert")
-    if motion:
-        files.append(write_lmdm(out, read_lmdm(motion)))
-    if hubert and not hubert.resolve().is_relative_to(out.resolve()):
-        files.append(_placed(hubert, out / HUBERT_FILE))
-    return files + (_exported(out) if is_exported else [])
+    net = read_lmdm(motion) if motion else None
+    with written(out):
+        out.mkdir(parents=True, exist_ok=True)
+        files = [write_network(out, name, state, config) for name, state in states.items()]
+        if net:
+            files.append(write_lmdm(out, net))
+        if hubert and not hubert.resolve().is_relative_to(out.resolve()):
+            files.append(_placed(hubert, out / HUBERT_FILE))
+        return files + (_exported(out) if is_exported else [])
 
 
 def _weights(folder: Path) -> tuple[dict[str, State], LivePortraitConfig]:
-    """Return LivePortrait's networks in ``folder``, converted or published, and their sizes."""
-    paths = [folder / f"{name}.safetensors" for name in NETWORKS]
-    read = [read_network(path) for path in paths if path.is_file()]
-    if not read:
+    """Return LivePortrait's networks in ``folder``, converted or published, and their sizes.
+
+    What was left half converted is read as published.
+    """
+    paths = {name: folder / f"{name}.safetensors" for name in NETWORKS}
+    if not all(path.is_file() for name, path in paths.items() if name not in OPTIONAL):
         return read_published_folder(folder)
+    read = [read_network(path) for path in paths.values() if path.is_file()]
     return {name: state for name, state, _ in read}, read[0][2]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from visavis.audio.hubert import TOKENS, WINDOW_SAMPLES
 from visavis.errors import OutputError
 from visavis.hub.catalog import published
+from visavis.hub.folder import written
 from visavis.motion.ditto import weights as ditto
 from visavis.motion.ditto.config import LmdmConfig
 from visavis.neural.extra import extra
@@ -39,20 +40,22 @@ def write_random(name: str, folder: Path, *, is_tiny: bool = False, seed: int = 
 
     Raises:
         MissingExtra: onnx, which writes HuBERT's stand-in, is not installed.
-        OutputError: something else lies in ``folder``.
+        OutputError: something else lies in ``folder``, or it cannot be written to.
         UnknownModel: there is no such model.
     """
     model = published(name)
-    if folder.exists() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is not empty. Name a folder that does not exist yet.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} is no empty folder. Name a folder that does not exist yet.")
     prefix = f"{seed}:" if seed else ""
     config = LivePortraitConfig.tiny() if is_tiny else None
     paths = {file.network: folder / file.path for file in model.files}
-    if "hubert" in paths:
-        _write_hubert(paths["hubert"], prefix)
-        _write_lmdm(paths["lmdm"], LmdmConfig.tiny() if is_tiny else LmdmConfig(), prefix)
-    states = {n: liveportrait.rule_state(n, config, prefix) for n in liveportrait.NETWORKS}
-    liveportrait.write_published(folder, name, states, config)
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if "hubert" in paths:
+            _write_hubert(paths["hubert"], prefix)
+            _write_lmdm(paths["lmdm"], LmdmConfig.tiny() if is_tiny else LmdmConfig(), prefix)
+        states = {n: liveportrait.rule_state(n, config, prefix) for n in liveportrait.NETWORKS}
+        liveportrait.write_published(folder, name, states, config)
     return sorted(paths.values())
 
 
