@@ -31,7 +31,7 @@ from visavis.video.config import FACTOR, CodecConfig
 LEAST_LOG, MOST_LOG = -12.0, 6.0
 """Limits of the logarithm of a latent's variance."""
 FIRST_LOG = -4.0
-"""Where it begins: with more noise, colours are learnt late."""
+"""Where it begins: with little noise, so that colours get through early."""
 State = tuple[Tensor, ...]
 """Features (b, c, h, w) of the frame before, one for each block that looks back."""
 
