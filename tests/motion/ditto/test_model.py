@@ -287,6 +287,9 @@ class TestControls:
         plain, turned = self.both(held, sound)
         change = (turned.rotation - plain.rotation).mean(0)
         np.testing.assert_allclose(change, (5, 10, -3), atol=1.5)
+        nod = Controls(offset={"headPitch": 5.0, "headYaw": 10.0, "headRoll": -3.0})
+        _, nodded = self.both(nod, sound)
+        np.testing.assert_array_equal(nodded.keypoints, turned.keypoints)
 
     def test_the_published_turn_lowers_the_chin(self, sound: np.ndarray) -> None:
         still = played(ours(style=STILL), sound, [])

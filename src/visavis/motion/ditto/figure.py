@@ -11,7 +11,8 @@ How ``motion.controls.Controls`` reach a motion model that knows of few of them:
 | blink_rate | when the lids close; by the clock of motion/blinks.py |
 | energy | the driven expression multiplied |
 | freeze | mouth, head, lids, brows: the sitter's own |
-| gain, offset, hold | nothing: they are of ARKit's values |
+| offset | degrees of the head added as well: a listener's nods, breath; nothing else |
+| gain, hold | nothing: they are of ARKit's values |
 
 Of a clip only the expression is driven: pose, eyes and blinks are those filmed.
 """
@@ -45,6 +46,7 @@ from visavis.types import MOTION_FPS, FloatArray, Motion
 
 _TO_OURS = np.array([-1.0, -1.0, 1.0], np.float32)
 """Signs of LivePortrait's pitch, yaw and roll in the terms of types.Motion, and back."""
+_ANGLES = ("headPitch", "headYaw", "headRoll")
 _GLANCE = 2.5
 """How much further eyes turn that are told to than for a head turned as far. Of the slider of
 LivePortrait's editor, whose end (30) is taken for 45 degrees."""
@@ -172,7 +174,9 @@ def _turn(controls: Controls, usual: FloatArray) -> FloatArray:
     """Return the degrees (3,) that ``controls`` add to the pose, in LivePortrait's terms."""
     if "head" in controls.freeze:
         return np.zeros(3, np.float32)
-    return usual + _TO_OURS * np.array(controls.head or (0, 0, 0), np.float32)
+    added = [controls.offset.get(name, 0.0) for name in _ANGLES]
+    asked = np.array(controls.head or (0, 0, 0), np.float32) + np.array(added, np.float32)
+    return usual + _TO_OURS * asked
 
 
 def _each(numbers: Sequence[float]) -> FloatArray:
