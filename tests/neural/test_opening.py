@@ -99,6 +99,18 @@ def test_converted_and_exported_networks_draw_the_same(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_exported_networks_are_checked(tiny: dict[str, Path], tmp_path: Path) -> None:
+    from visavis.neural.checking import check
+    from visavis.neural.converting import convert
+
+    convert(tiny["liveportrait"], tmp_path, is_exported=True)
+    assert all(found.is_ok for found in check(tmp_path))
+    (tmp_path / "onnx/warping.onnx").write_bytes(b"half")
+    wrong = [found for found in check(tmp_path) if not found.is_ok]
+    assert [(found.network, found.file) for found in wrong] == [("warping", "onnx/warping.onnx")]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_exported_networks_need_no_pytorch(tiny: dict[str, Path], tmp_path: Path) -> None:
     from visavis.neural.converting import convert
 

@@ -10,11 +10,12 @@ import torch
 from visavis.audio.hubert import load_hubert
 from visavis.errors import ModelError, WeightsMismatch
 from visavis.hub.catalog import CATALOG, PublishedFile, PublishedModel, published
-from visavis.hub.folder import Record, digest, found, kind, models_folder, read_record
+from visavis.hub.folder import ONNX_FOLDER, Record, digest, found, kind, models_folder, read_record
 from visavis.motion.ditto.weights import NAME as LMDM
 from visavis.motion.ditto.weights import read_lmdm
 from visavis.neural.random_weights import HUBERT_WIDTH
 from visavis.nn.checkpoints import State, read_published
+from visavis.nn.session import Network
 from visavis.render.liveportrait import weights as liveportrait
 from visavis.render.liveportrait.config import LivePortraitConfig
 
@@ -35,6 +36,8 @@ class Verdict:
 def check(model: str | Path) -> list[Verdict]:
     """Return a verdict on every file of ``model``, a name of the catalogue or a folder.
 
+    Exported networks come last, if there are any.
+
     Raises:
         UnknownModel: it is neither.
     """
@@ -42,10 +45,25 @@ def check(model: str | Path) -> list[Verdict]:
         known = published(str(model))
         folder = models_folder() / known.name
         record = read_record(folder)
-        return [_verdict(folder, file, known, record) for file in known.files]
+        verdicts = [_verdict(folder, file, known, record) for file in known.files]
+        return verdicts + _exported(folder)
     folder = Path(model).expanduser()
     known = kind(folder)
-    return [_verdict(folder, file, known, None) for file in known.files]
+    return [_verdict(folder, file, known, None) for file in known.files] + _exported(folder)
+
+
+def _exported(folder: Path) -> list[Verdict]:
+    """Look at the networks in ``folder`` that were exported, which a CPU takes first."""
+    verdicts = []
+    for path in sorted((folder / ONNX_FOLDER).rglob("*.onnx")):
+        name = str(path.relative_to(folder))
+        try:
+            taken = ", ".join(Network(str(path), device="cpu").inputs)
+        except WeightsMismatch as error:
+            verdicts.append(Verdict(path.stem, name, False, str(error)))
+        else:
+            verdicts.append(Verdict(path.stem, name, True, f"exported, takes {taken}"))
+    return verdicts
 
 
 def _verdict(

@@ -48,7 +48,7 @@ class OpenVinoNetwork:
         try:
             model = core.read_model(str(path))
         except RuntimeError as error:
-            said = str(error).strip().split("\n", 1)[0][:200]
+            said = " ".join(str(error).split())[:200]
             raise WeightsMismatch(
                 f"{path} cannot be read as an ONNX network ({said}). Fetch or make it again."
             ) from error
