@@ -250,9 +250,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     audio = _sound_of(audio, text, voice, drive)
     motion_model = motion_model or _for_file(model, motion)
     animator = _animator(fps, motion_model, steps, False, background, quality, model)
-    is_heard = motion is None and (drive is None or audio is drive.video)
-    shown = (audio if is_heard else None, trim)
-    sitter = opened(portrait, face, loop, redrive, background, shown)
+    sitter = opened(portrait, face, loop, redrive, background, _span(audio, trim, motion, drive))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:
         curves = None if motion_out is None else stack.enter_context(whole_file(motion_out))
@@ -269,6 +267,14 @@ def animate(  # noqa: PLR0913 - reads as the command line does
             write_motion(curves, Motion.concatenate(played))
     notes = (*sitter.warnings, *scene.warnings, *seal.warnings, *_lost(motion_out, played))
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), notes)
+
+
+def _span(
+    audio: Sound | None, trim: Trim | None, motion: str | Path | None, drive: Drive | None
+) -> tuple[Sound | None, Trim | None]:
+    """Return ``audio``, if it decides how long the result is, and ``trim``."""
+    is_asked = motion is None and (drive is None or audio is drive.video)
+    return audio if is_asked else None, trim
 
 
 def _lost(motion_out: str | Path | None, played: list[Motion]) -> list[str]:

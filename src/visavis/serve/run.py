@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 
 import uvicorn
@@ -117,12 +118,11 @@ async def _serve(
         Crew(),
         Voices.named(settings.voice, settings.voice_key),
     )
-    try:
+    with ExitStack() as stopped:
+        stopped.callback(stage.close)
         server = make_server(settings, stage)
         await stage.open()  # uvicorn would log what is wrong with a traceback, and exit with 3
-    except BaseException:
-        stage.close()
-        raise
+        stopped.pop_all()
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{scheme}://{host}:{listener.getsockname()[1]}/"
