@@ -14,7 +14,8 @@ from visavis.diffusion.samplers import cosine_times, sample_consistency, sample_
 from visavis.errors import InputError  # noqa: E402
 from visavis.types import Phase  # noqa: E402
 from visavis.video import denoiser as documented  # noqa: E402
-from visavis.video.attention import MOST_ROWS, in_parts  # noqa: E402
+from visavis.video.attention import MOST_ROWS, grid, in_parts, waves  # noqa: E402
+from visavis.video.blocks import Appearance  # noqa: E402
 from visavis.video.conditions import (  # noqa: E402
     PHASE_NUMBERS,
     UNKNOWN_EMOTION,
@@ -24,7 +25,7 @@ from visavis.video.conditions import (  # noqa: E402
 )
 from visavis.video.denoiser import LONGEST, PAST_FRAMES, SHORTEST, VideoNetworks  # noqa: E402
 from visavis.video.sizes import EMOTIONS, PHASES, SPEECH_WIDTH, VideoConfig  # noqa: E402
-from visavis.video.temporal import turned, waves  # noqa: E402
+from visavis.video.temporal import turned  # noqa: E402
 
 BOTH = pytest.mark.parametrize("is_published", [False, True], ids=["tiny", "published"])
 SIDE = 8
@@ -99,8 +100,10 @@ def test_padding_changes_nothing(is_published: bool) -> None:
     conditions = seen(networks, conditions, 2)
     real = torch.arange(9) < torch.tensor([[5], [9]])
     padded = networks(latents, time, conditions, real)
+    both = conditions.portrait
+    still = None if both.still is None else both.still[:1]
     short = Conditions(
-        tuple((k[:1], v[:1]) for k, v in conditions.portrait),
+        Appearance(tuple((k[:1], v[:1]) for k, v in both.kept), still),
         *(v[:1, :5] for v in (conditions.speech, conditions.phase, conditions.emotion)),
         conditions.face[:1],
     )
@@ -145,7 +148,7 @@ def test_dropped_conditions_are_those_learnt_for_nothing() -> None:
     dropped = conditions.dropped(dict.fromkeys(names, 1.0))
     torch.testing.assert_close(networks(latents, time, dropped), nothing, atol=1e-5, rtol=1e-5)
     nets = networks.denoiser
-    for learnt in (nets.speech.nothing, nets.face.nowhere, nets.labels.phase.weight):
+    for learnt in (nets.speech.nothing, nets.face.nowhere, nets.nobody, nets.labels.phase.weight):
         learnt += torch.randn_like(learnt)
         moved = networks(latents, time, Conditions())
         assert not torch.allclose(moved, nothing, atol=1e-4)
@@ -181,7 +184,7 @@ def test_a_portrait_is_looked_at_once(is_published: bool) -> None:
     latents, time, conditions = clip(3, 2)
     portrait = torch.randn(1, networks.config.latent, SIDE, SIDE)
     kept = networks.appearance(portrait)
-    assert len(kept) == len(list(networks.denoiser.net.transformers()))
+    assert len(kept.kept) == len(list(networks.denoiser.net.transformers()))
     for frames in (1, 3):
         part = Conditions(kept, conditions.speech[:, :frames])
         anew = Conditions(networks.appearance(portrait), conditions.speech[:, :frames])
@@ -243,6 +246,14 @@ def test_turned_frames_are_told_apart_by_distance_only() -> None:
     assert torch.equal(waves(places, 16)[:32], waves(places[:32], 16))
 
 
+def test_places_of_a_frame_are_told_apart() -> None:
+    places = grid(4, 6, torch.zeros(1, 16))
+    near = places @ places.T
+    assert places.shape == (24, 16)
+    assert (near.argmax(dim=1) == torch.arange(24)).all()
+    assert (near[0, 1] > near[0, 2]) & (near[0, 6] > near[0, 12])
+
+
 @torch.no_grad()
 def test_large_batches_are_attended_to_in_parts() -> None:
     query, key, value = torch.randn(3, 7, 2, 3, 4)
@@ -265,7 +276,8 @@ def test_layers_computed_again_give_the_same_gradients() -> None:
         grads.append({k: p.grad for k, p in networks.named_parameters()})
     for key, plain in grads[0].items():
         assert plain is None or torch.allclose(plain, grads[1][key], atol=1e-6), key
-    assert sum(grad is None for grad in grads[0].values()) < 40  # the reference's last layers
+    idle = {k.split(".")[-1] for k, g in grads[0].items() if g is None and "denoiser" in k}
+    assert idle == {"nothing", "nowhere", "nobody"}
 
 
 @pytest.mark.parametrize(

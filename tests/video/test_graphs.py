@@ -49,7 +49,7 @@ def test_files_compute_what_the_networks_do(tmp_path, is_published: bool) -> Non
         assert VideoConfig.from_json(said) == config
 
     portrait = torch.randn(2, config.latent, SIDE, SIDE)
-    names = portrait_names(len(list(networks.denoiser.net.transformers())))
+    names = portrait_names(networks)
     for portraits, count, frames in ((1, 1, 2), (2, 2, 3), (1, 2, 7), (1, 1, 36)):
         given = portrait[:portraits]
         kept = reference.run(names, {"portrait": given.numpy()})

@@ -16,11 +16,10 @@ from torch.nn import functional  # noqa: E402
 from visavis.errors import ModelError, WeightsMismatch  # noqa: E402
 from visavis.nn.checkpoints import write_converted  # noqa: E402
 from visavis.nn.rule import normal, rule_weights  # noqa: E402
-from visavis.video.attention import Scene  # noqa: E402
+from visavis.video.attention import Scene, waves  # noqa: E402
 from visavis.video.blocks import UNet, time_waves  # noqa: E402
 from visavis.video.denoiser import VideoNetworks  # noqa: E402
 from visavis.video.sizes import VideoConfig  # noqa: E402
-from visavis.video.temporal import waves  # noqa: E402
 from visavis.video.weights import (  # noqa: E402
     PARTS,
     POSITIONS,
@@ -160,7 +159,8 @@ def test_all_parts_go_in_and_nothing_else_is_touched(config: VideoConfig) -> Non
     for key, value in networks.state_dict().items():
         assert torch.equal(value, before[key]) == (key in left), key
     owners = {key.split(".")[1] for key in left if not key.endswith("nobody")}
-    assert owners == {"speech", "face", "labels", "context"}
+    assert owners - {"still"} == {"speech", "face", "labels", "context"}
+    assert ("still" in owners) == config.has_still
 
 
 def test_nests_and_prefixes_are_undone() -> None:

@@ -8,6 +8,7 @@ clips of a batch, ``l`` places in one, ``c`` channels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,8 @@ from visavis.video.sizes import VideoConfig
 
 Remembered = tuple[Tensor, Tensor]
 """Keys and values (b, heads, l, c / heads) of one attention."""
+GRID_BASE = 100.0
+"""The slowest waves of a frame's places turn once in some 600 places."""
 MOST_ROWS = 32_768
 """Rows attended in one call: CUDA's kernels refuse batches of more than 65,535."""
 
@@ -39,6 +42,23 @@ class Scene:
     frames: int
     has_portrait: Tensor | None = None
     real: Tensor | None = None
+
+
+def waves(places: Tensor, width: int, base: float = 10_000.0) -> Tensor:
+    """Return sines and cosines in turn (t, width) of ``places`` (t,), the slowest by ``base``."""
+    pairs = torch.arange(0, width, 2, dtype=torch.float32, device=places.device)
+    angles = places[:, None] * torch.exp(pairs * (-math.log(base) / width))
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+def grid(height: int, width: int, like: Tensor) -> Tensor:
+    """Return waves (height * width, c) of the places in a frame, of the kind of ``like`` (…, c)."""
+    half = like.shape[-1] // 2
+    down, along = (
+        waves(torch.arange(side, device=like.device), half, GRID_BASE) for side in (height, width)
+    )
+    both = [down[:, None].expand(-1, width, -1), along[None].expand(height, -1, -1)]
+    return torch.cat(both, dim=-1).flatten(0, 1).to(like.dtype)
 
 
 class Attention(nn.Module):
@@ -109,6 +129,7 @@ class SpatialTransformer(nn.Module):
     def __init__(self, width: int, config: VideoConfig, has_portrait: bool) -> None:
         """Make it; with ``has_portrait`` it looks at a portrait, or at what stands for none."""
         super().__init__()
+        self.has_places = config.has_places
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.enter = nn.Linear(width, width)
         self.norm_within, self.norm_across = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -128,6 +149,8 @@ class SpatialTransformer(nn.Module):
         """
         height, width = x.shape[-2:]
         tokens = self.enter(self.norm(x).permute(0, 2, 3, 1).flatten(1, 2))
+        if self.has_places:
+            tokens = tokens + grid(height, width, tokens)
         calm = self.norm_within(tokens)
         kept = self.within.remember(calm)
         if self.nobody is not None:

@@ -7,6 +7,7 @@ some layers and a change of resolution. Shapes: ``n`` frames of all clips, ``c``
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import repeat
 
 import torch
@@ -18,8 +19,17 @@ from visavis.video.attention import Remembered, Scene, SpatialTransformer
 from visavis.video.sizes import VideoConfig
 from visavis.video.temporal import TemporalModule
 
-Appearance = tuple[Remembered, ...]
-"""What the attentions within a frame look up in a portrait, in the order in which they come."""
+
+@dataclass(frozen=True)
+class Appearance:
+    """What the denoiser knows of b portraits, made once for each.
+
+    ``kept`` is what the attentions within a frame look up, in the order in which they come;
+    ``still`` (b, c, h, w) is what is added to every frame, None where a network does without.
+    """
+
+    kept: tuple[Remembered, ...]
+    still: Tensor | None = None
 
 
 class Residual(nn.Module):
@@ -127,29 +137,31 @@ class UNet(nn.Module):
             yield from (layer.attention for layer in layers if layer.attention is not None)
 
     def forward(
-        self, x: Tensor, scene: Scene, appearance: Appearance | None
+        self, x: Tensor, scene: Scene, kept: tuple[Remembered, ...] | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return features (n, c, h, w) for those of ``stem`` and all tokens attended to."""
-        portraits: Iterator[Remembered | None]
-        portraits = repeat(None) if appearance is None else iter(appearance)
-        kept: list[Tensor] = []
+        """Return features (n, c, h, w) for those of ``stem`` and all tokens attended to.
+
+        ``kept`` as in ``Appearance``, if anybody is known.
+        """
+        portraits: Iterator[Remembered | None] = repeat(None) if kept is None else iter(kept)
+        seen: list[Tensor] = []
         skips = [x]
         for level in self.downs:
             for layer in level.layers:
-                x = self._through(layer, x, scene, portraits, kept)
+                x = self._through(layer, x, scene, portraits, seen)
                 skips.append(x)
             if level.resize is not None:
                 x = level.resize(x)
                 skips.append(x)
         for layer in self.middle:
-            x = self._through(layer, x, scene, portraits, kept)
+            x = self._through(layer, x, scene, portraits, seen)
         for level in self.ups:
             for layer in level.layers:
                 x = torch.cat([x, skips.pop()], dim=1)
-                x = self._through(layer, x, scene, portraits, kept)
+                x = self._through(layer, x, scene, portraits, seen)
             if level.resize is not None:
                 x = level.resize(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return x, kept
+        return x, seen
 
     def _through(
         self,
@@ -157,16 +169,16 @@ class UNet(nn.Module):
         x: Tensor,
         scene: Scene,
         portraits: Iterator[Remembered | None],
-        kept: list[Tensor],
+        seen: list[Tensor],
     ) -> Tensor:
-        """Return ``x`` one ``layer`` on; add the tokens it attended to, if any, to ``kept``."""
+        """Return ``x`` one ``layer`` on; add the tokens it attended to, if any, to ``seen``."""
         portrait = next(portraits) if layer.attention is not None else None
         if self.is_checkpointed and torch.is_grad_enabled():
             x, tokens = checkpoint(layer, x, scene, portrait, use_reentrant=False)
         else:
             x, tokens = layer(x, scene, portrait)
         if tokens is not None:
-            kept.append(tokens)
+            seen.append(tokens)
         return x
 
 

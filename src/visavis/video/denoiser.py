@@ -8,10 +8,10 @@ without noise is that frame, and the call is consistent at time 0 as it is (diff
 ==================  ==============  ===============
 parameters          ``tiny``        ``sd15``
 ==================  ==============  ===============
-denoiser            20,483,888      1,313,588,228
+denoiser            20,493,232      1,313,588,228
 of it, over time    4,238,528       453,209,280
 reference network   6,837,184       859,509,568
-both                27,321,072      2,173,097,796
+both                27,330,416      2,173,097,796
 ==================  ==============  ===============
 
 A frame of ``tiny`` (16 x 16 latents, one of 20 in a clip) takes 1.63 GFLOP.
@@ -55,18 +55,25 @@ class Denoiser(nn.Module):
         self.speech = SpeechEncoder(config)
         self.face = FaceLocator(config)
         self.labels = Labels(config)
+        width = config.widths[0]
+        self.still = nn.Conv2d(config.latent, width, 3, padding=1) if config.has_still else None
+        self.nobody = nn.Parameter(torch.zeros(width)) if config.has_still else None
         self.norm = nn.GroupNorm(config.groups, config.widths[0])
         self.out = nn.Conv2d(config.widths[0], config.latent, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def appearance(self, tokens: Iterable[Tensor]) -> Appearance:
-        """Return what the layers look up of portraits whose ``tokens`` ReferenceNet gave.
+    def appearance(self, portrait: Tensor, tokens: Iterable[Tensor]) -> Appearance:
+        """Return what is known of portraits whose latents are ``portrait`` (b, c, h, w).
 
-        It depends on nothing else and so serves all clips of a portrait.
+        ``tokens`` is what ReferenceNet gave for them. It depends on nothing else and so serves all
+        clips of a portrait.
         """
         pairs = zip(self.net.transformers(), tokens, strict=True)
-        return tuple(layer.within.remember(token) for layer, token in pairs)
+        kept = tuple(layer.within.remember(token) for layer, token in pairs)
+        if self.still is None:
+            return Appearance(kept)
+        return Appearance(kept, self.still(portrait.to(self.still.weight.dtype)))
 
     def forward(
         self, latents: Tensor, time: Tensor, conditions: Conditions, real: Tensor | None = None
@@ -84,8 +91,8 @@ class Denoiser(nn.Module):
         count, frames = latents.shape[0], latents.shape[2]
         x = latents.transpose(1, 2).flatten(0, 1).to(self.net.stem.weight.dtype)
         x = self.net.stem(x.contiguous(memory_format=torch.channels_last))
-        face = self.face(conditions.face, conditions.is_known("face"))
-        face = face.expand(count, -1, -1, -1)[:, None].expand(-1, frames, -1, -1, -1)
+        added = self.face(conditions.face, conditions.is_known("face")) + self._still(conditions)
+        added = added.expand(count, -1, *x.shape[2:])[:, None].expand(-1, frames, -1, -1, -1)
         scene = Scene(
             self._told(time, conditions, x.dtype).flatten(0, 1),
             self.speech(conditions.speech, conditions.is_known("speech"), x.shape[0]),
@@ -95,11 +102,24 @@ class Denoiser(nn.Module):
             conditions.is_known("portrait"),
             real,
         )
-        x, _ = self.net(x + face.flatten(0, 1), scene, conditions.portrait)
+        kept = None if conditions.portrait is None else conditions.portrait.kept
+        x, _ = self.net(x + added.flatten(0, 1), scene, kept)
         v = self.out(functional.silu(self.norm(x))).unflatten(0, (count, frames)).transpose(1, 2)
         level = time[:, None, :, None, None]
         v = v.to(latents.dtype)
         return self.schedule.alpha(level) * latents - self.schedule.sigma(level) * v
+
+    def _still(self, conditions: Conditions) -> Tensor | float:
+        """Return what of the portraits is added to every frame (b, c, h, w)."""
+        if self.nobody is None:
+            return 0.0
+        nobody = self.nobody[None, :, None, None]
+        if conditions.portrait is None:
+            return nobody
+        known, still = conditions.is_known("portrait"), conditions.portrait.still
+        return (
+            still if known is None else torch.where(known[:, None, None, None] > 0, still, nobody)
+        )
 
     def _told(self, time: Tensor, conditions: Conditions, dtype: torch.dtype) -> Tensor:
         """Return what every layer is told of each frame (b, t, e)."""
@@ -135,7 +155,7 @@ class VideoNetworks(nn.Module):
 
     def appearance(self, portrait: Tensor) -> Appearance:
         """Return what the denoiser looks up of ``portrait`` (b, c, h, w), a clean latent."""
-        return self.denoiser.appearance(self.reference(portrait))
+        return self.denoiser.appearance(portrait, self.reference(portrait))
 
     def forward(
         self, latents: Tensor, time: Tensor, conditions: Conditions, real: Tensor | None = None

@@ -1,7 +1,7 @@
 """Both networks as ONNX files, so that a finished model runs without PyTorch.
 
-The outputs of the reference network's file are inputs of the denoiser's, by name: keys and values
-of the portrait. One file of the denoiser takes any number of clips, of any length; the sides of the
+The outputs of the reference network's file are inputs of the denoiser's, by name: what is known of
+the portrait. One file of the denoiser takes any number of clips, of any length; the sides of the
 latents are fixed. All conditions are given (a model for few steps has its guidance folded in);
 labels may be "not known". What the files hold besides is ``VideoConfig`` as JSON, under "config".
 """
@@ -27,9 +27,17 @@ OUTPUT = "clean"
 _EXAMPLE_FRAMES = 3
 
 
-def portrait_names(attentions: int) -> list[str]:
-    """Return the names of the keys and values of a portrait that ``attentions`` layers look up."""
-    return [f"{kind}_{i}" for i in range(attentions) for kind in ("key", "value")]
+def portrait_names(networks: VideoNetworks) -> list[str]:
+    """Return the names of what is known of a portrait: keys and values, then what is added."""
+    count = len(list(networks.denoiser.net.transformers()))
+    names = [f"{kind}_{i}" for i in range(count) for kind in ("key", "value")]
+    return names + ["still"] * networks.config.has_still
+
+
+def _in_a_row(appearance: Appearance) -> tuple[Tensor, ...]:
+    """Return what is known of a portrait in the order of ``portrait_names``."""
+    pairs = tuple(each for pair in appearance.kept for each in pair)
+    return pairs if appearance.still is None else (*pairs, appearance.still)
 
 
 class _Reference(nn.Module):
@@ -41,8 +49,8 @@ class _Reference(nn.Module):
         self.networks = networks
 
     def forward(self, portrait: Tensor) -> tuple[Tensor, ...]:
-        """Return keys and values (b, heads, l, d) in turn."""
-        return tuple(each for pair in self.networks.appearance(portrait) for each in pair)
+        """Return keys and values (b, heads, l, d) in turn, then what is added, if anything."""
+        return _in_a_row(self.networks.appearance(portrait))
 
 
 class _Denoiser(nn.Module):
@@ -55,14 +63,15 @@ class _Denoiser(nn.Module):
 
     def forward(self, latents: Tensor, time: Tensor, *told: Tensor) -> Tensor:
         """Return the guess (b, c, t, h, w); ``told`` as in ``CLIP_INPUTS``, then the portrait."""
-        speech, phase, emotion, face, *kept = told
-        appearance: Appearance = tuple(zip(kept[::2], kept[1::2], strict=True))
+        speech, phase, emotion, face, *known = told
+        still = known.pop() if self.denoiser.config.has_still else None
+        appearance = Appearance(tuple(zip(known[::2], known[1::2], strict=True)), still)
         return self.denoiser(latents, time, Conditions(appearance, speech, phase, emotion, face))
 
 
 def export_reference(networks: VideoNetworks, path: Path, side: int) -> None:
     """Write the reference network for portraits of ``side`` x ``side`` latents to ``path``."""
-    names = portrait_names(len(list(networks.denoiser.net.transformers())))
+    names = portrait_names(networks)
     portrait = torch.zeros(1, networks.config.latent, side, side)
     axes = {name: {0: "portraits"} for name in ("portrait", *names)}
     _write(_Reference(networks), path, {"portrait": portrait}, names, axes, networks.config)
@@ -77,7 +86,7 @@ def export_denoiser(networks: VideoNetworks, path: Path, side: int) -> None:
     count = 2  # exporters take one for an axis that is always one
     with torch.no_grad():
         appearance = networks.appearance(torch.zeros(count, config.latent, side, side))
-    kept = [each for pair in appearance for each in pair]
+    known, names = _in_a_row(appearance), portrait_names(networks)
     labels = torch.zeros(count, frames, dtype=torch.int64)
     clip = (
         torch.zeros(count, config.latent, frames, side, side),
@@ -87,8 +96,7 @@ def export_denoiser(networks: VideoNetworks, path: Path, side: int) -> None:
         labels.clone(),
         torch.ones(count, 1, side, side),
     )
-    names = portrait_names(len(appearance))
-    inputs = dict(zip((*CLIP_INPUTS, *names), (*clip, *kept), strict=True))
+    inputs = dict(zip((*CLIP_INPUTS, *names), (*clip, *known), strict=True))
     axes = {name: {0: "clips", 1: "frames"} for name in ("time", "speech", "phase", "emotion")}
     axes |= {name: {0: "clips", 2: "frames"} for name in ("latents", OUTPUT)}
     axes |= {"face": {0: "faces"}} | {name: {0: "portraits"} for name in names}

@@ -51,6 +51,10 @@ class VideoConfig:
     """Attentions over time in each temporal module."""
     is_rotary: bool
     """Frames are told apart by turning queries and keys; else by waves added, as published."""
+    has_places: bool
+    """Attention within a frame is told where in it; published networks find that out themselves."""
+    has_still: bool
+    """The portrait is also added to every frame, place by place, before the first level."""
     is_reference_whole: bool
     """The reference network has a way up, too; else levels on the way up read the way down's."""
 
@@ -64,6 +68,8 @@ class VideoConfig:
                 raise ValueError(f"width {width} is no multiple of {odd[0]} heads or groups")
             if self.is_rotary and width // self.motion_heads % 2:
                 raise ValueError(f"width {width} has odd heads, which cannot be turned")
+            if self.has_places and width % 4:
+                raise ValueError(f"width {width} cannot tell two places; it is no multiple of 4")
 
     @property
     def stride(self) -> int:
@@ -81,7 +87,8 @@ class VideoConfig:
         return VideoConfig(
             latent=latent, widths=(64, 160, 256), layers=1, attends=(True, True, True), heads=4,
             groups=16, feed=2, context=128, speech=SPEECH_WIDTH, tokens=5, motion_heads=4,
-            motion_attentions=1, is_rotary=True, is_reference_whole=False,
+            motion_attentions=1, is_rotary=True, has_places=True, has_still=True,
+            is_reference_whole=False,
         )  # fmt: skip
 
     @staticmethod
@@ -90,7 +97,8 @@ class VideoConfig:
         return VideoConfig(
             latent=4, widths=(320, 640, 1280, 1280), layers=2, attends=(True, True, True, False),
             heads=8, groups=32, feed=4, context=768, speech=SPEECH_WIDTH, tokens=5, motion_heads=8,
-            motion_attentions=2, is_rotary=False, is_reference_whole=True,
+            motion_attentions=2, is_rotary=False, has_places=False, has_still=False,
+            is_reference_whole=True,
         )  # fmt: skip
 
     @staticmethod
@@ -103,6 +111,7 @@ class VideoConfig:
             latent=4, widths=(16, 32), layers=1, attends=(True, True), heads=2, groups=4, feed=2,
             context=16, speech=6, tokens=3, motion_heads=2,
             motion_attentions=2 if is_published else 1, is_rotary=not is_published,
+            has_places=not is_published, has_still=not is_published,
             is_reference_whole=is_published,
         )  # fmt: skip
 

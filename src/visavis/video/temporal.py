@@ -9,24 +9,14 @@ with turned queries and keys (Su et al. 2021, rotary places) only distances coun
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from visavis.video.attention import Attention, FeedForward, Scene
+from visavis.video.attention import Attention, FeedForward, Scene, waves
 from visavis.video.sizes import VideoConfig
 
-BASE = 10_000.0
 ROTARY_BASE = 200.0
 """The slowest pair of values turns once in some 1,250 frames, the fastest in 6."""
-
-
-def waves(places: Tensor, width: int) -> Tensor:
-    """Return sines and cosines in turn (t, width) of the ``places`` (t,) of frames."""
-    pairs = torch.arange(0, width, 2, dtype=torch.float32, device=places.device)
-    angles = places[:, None] * torch.exp(pairs * (-math.log(BASE) / width))
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
 def turned(x: Tensor, places: Tensor) -> Tensor:

@@ -30,9 +30,9 @@ from visavis.nn.checkpoints import (
     read_published,
     write_converted,
 )
+from visavis.video.attention import waves
 from visavis.video.denoiser import VideoNetworks
 from visavis.video.sizes import VideoConfig
-from visavis.video.temporal import waves
 
 NAME = "video"
 """The networks' name in our files."""
@@ -85,7 +85,7 @@ _INSIDE = (
     (r"\.leave\.", ".proj_out."),
 )
 """Patterns of our names and what stands there in published ones, each tried once, in turn."""
-_OWN = re.compile(r"^(speech|face|labels|context)\b|\.nobody$")
+_OWN = re.compile(r"^(speech|face|labels|context|still)\b|\bnobody$")
 _FROM_CONV = re.compile(r"\.attentions\.\d+\.proj_(in|out)\.weight$")
 """Published as convolutions of one place, ours linear."""
 
