@@ -13,7 +13,7 @@ PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "TRAINING.md", "CHAN
 LISTED_ELSEWHERE = (
     *("train/", "eval/", "data/", "diffusion/", "cli/"),
     *("serve/", "integrations/", "dialogue/", "voice/", "provenance/"),
-    *("hub/", "neural/", "nn/", "render/liveportrait/", "motion/ditto/"),
+    *("hub/", "neural/", "nn/", "render/liveportrait/", "motion/ditto/", "video/"),
 )
 """Folders of which the README's tree gives one line."""
 

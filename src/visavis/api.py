@@ -120,8 +120,12 @@ def parts(
     background: Background = "photo",
     quality: str = DEFAULT_QUALITY,
     model: str | Path | None = None,
+    is_driven: bool = False,
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
-    """Return the parts of the animator: what hears, what moves, what draws."""
+    """Return the parts of the animator: what hears, what moves, what draws.
+
+    ``is_driven`` is for a driving video, which published networks follow without a bridge.
+    """
     if model is None:
         motion = motion_by(motion_model, 1 if steps is None else steps, live)
         return PhoneRecognizer(), motion, renderer_by(background, quality)
@@ -132,7 +136,9 @@ def parts(
         )
     from visavis.neural import open_neural
 
-    return open_neural(model, live=live, steps=steps, motion_model=motion_model)
+    return open_neural(
+        model, live=live, steps=steps, motion_model=motion_model, is_driven=is_driven
+    )
 
 
 def frames(  # noqa: PLR0913 - as animate
@@ -244,12 +250,12 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     check_whole("seed", seed, 0, 2**63 - 1)
     drive = Drive.of(drive)
     _check_targets(out, motion_out, portrait, audio, motion, drive and drive.video, other)
-    alpha = is_transparent(background)
-    if alpha:
+    if alpha := is_transparent(background):
         check_alpha(out, badge)
     audio = _sound_of(audio, text, voice, drive)
     motion_model = motion_model or _for_file(model, motion)
-    animator = _animator(fps, motion_model, steps, False, background, quality, model)
+    made = (motion_model, steps, False, background, quality, model, drive is not None)
+    animator = _animator(fps, *made)
     sitter = opened(portrait, face, loop, redrive, background, _span(audio, trim, motion, drive))
     prepared = animator.prepare(*framed_to(sitter, size, crop))
     with sound_file(audio) as sound, sound_file(other) as heard, ExitStack() as stack:

@@ -201,3 +201,10 @@ def test_published_sizes_draw(true_size: Path, portrait: Portrait, sound: np.nda
     frames = played(*opened(true_size, portrait, steps=1), sound[:1280], [])
     assert len(frames) == 2
     assert all(frame.image.std() > 1 for frame in frames)
+
+
+def test_a_driven_portrait_needs_no_bridge(tiny: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny["liveportrait"], folder, ignore=shutil.ignore_patterns("bridge*"))
+    open_neural(folder, is_driven=True)
+    assert not list(folder.rglob("bridge*"))

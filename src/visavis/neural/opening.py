@@ -48,11 +48,13 @@ def open_neural(
     live: bool = False,
     steps: int | None = None,
     motion_model: str | None = None,
+    is_driven: bool = False,
 ) -> tuple[FeatureExtractor, MotionModel, Renderer]:
     """Return what hears, what moves and what draws, by published networks.
 
     With a motion model of visavis's own, a bridge to these networks is fitted when they are opened
-    for the first time (some two hundred pictures are drawn and read), and kept beside them.
+    for the first time (some two hundred pictures are drawn and read: a minute on a CPU), and kept
+    beside them; not if only a video is to be followed (``is_driven``).
 
     Args:
         model: "ditto" or "liveportrait", fetched before, or a folder with the files of either.
@@ -63,6 +65,7 @@ def open_neural(
         steps: calls of the motion model for each stretch of motion; its own default if None.
         motion_model: "ditto" (the default where its network is there), "ditto_published" (the
             same network, windows as upstream), or one of visavis's own (motion.models).
+        is_driven: a driving video moves the portrait, and no bridge is needed.
 
     Raises:
         InputError: device, precision, steps or motion model are not possible.
@@ -84,7 +87,8 @@ def open_neural(
         return features, motion, LivePortraitRenderer(engine, _kept_bridge(folder))
     motion = motion_by(motion_model, 1 if steps is None else steps, live)
     engine = open_engine(folder, where, precision)
-    return PhoneRecognizer(), motion, LivePortraitRenderer(engine, bridge_of(folder, engine))
+    bridge = _kept_bridge(folder) if is_driven else bridge_of(folder, engine)
+    return PhoneRecognizer(), motion, LivePortraitRenderer(engine, bridge)
 
 
 def _ditto(

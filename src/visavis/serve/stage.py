@@ -28,7 +28,7 @@ SOUND_RATE = 48_000
 """What is heard leaves a session at this rate: Opus's own."""
 _ENCODE_MS = 6.0
 """What sending one frame costs beside drawing it: VP8 and Opus at 512 pixels."""
-_MEASURED_S = 2
+_MEASURED_S, _LONGEST_S = 2, 10.0
 _SHARE = 0.8
 """How much of the processor sessions may be measured to take."""
 
@@ -102,7 +102,7 @@ class Stage:
         return Session(animator, prepared, self.crew, settings)
 
     async def capacity(self, threads: int) -> int:
-        """Return how many sessions ``threads`` processor threads carry, measured for two seconds.
+        """Return how many sessions ``threads`` processor threads carry, measured on two seconds.
 
         Every frame is counted as one of speech, and as sent to one viewer.
         """
@@ -115,7 +115,7 @@ class Stage:
             watch, frames = Stopwatch(), 0
             async for _ in session:
                 frames += 1
-                if frames == _MEASURED_S * MOTION_FPS:
+                if frames == _MEASURED_S * MOTION_FPS or watch.elapsed_s() > _LONGEST_S:
                     break
             frame_ms = 1000 * watch.elapsed_s() / frames + _ENCODE_MS
         return max(1, int(_SHARE * threads * 1000 / MOTION_FPS / frame_ms))
