@@ -28,13 +28,7 @@ from visavis.types import Features  # noqa: E402
 
 CONFIG = LmdmConfig.tiny(condition=WIDTH + 79)
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

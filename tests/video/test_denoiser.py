@@ -30,13 +30,7 @@ from visavis.video.temporal import turned  # noqa: E402
 BOTH = pytest.mark.parametrize("is_published", [False, True], ids=["tiny", "published"])
 SIDE = 8
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def untrained(is_published: bool = False, seed: int = 0) -> VideoNetworks:

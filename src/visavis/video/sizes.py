@@ -6,11 +6,9 @@ et al. 2024), Hallo and EchoMimic belong to, so that published weights fit (vide
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from visavis.errors import WeightsMismatch
+from visavis.nn import sizes
 
 SPEECH_ROWS = 4
 """Rows of speech features a frame (100 a second at 25 frames a second)."""
@@ -117,7 +115,7 @@ class VideoConfig:
 
     def to_json(self) -> str:
         """Return the sizes as JSON, to be kept beside weights."""
-        return json.dumps(asdict(self))
+        return sizes.written(self)
 
     @staticmethod
     def from_json(text: str) -> VideoConfig:
@@ -126,14 +124,4 @@ class VideoConfig:
         Raises:
             WeightsMismatch: ``text`` holds something else.
         """
-        try:
-            sizes: dict[str, Any] = json.loads(text)
-            if not isinstance(sizes, dict) or set(sizes) != {f.name for f in fields(VideoConfig)}:
-                raise ValueError("its names are others")
-            lists = {name: tuple(sizes[name]) for name in ("widths", "attends")}
-            return VideoConfig(**sizes | lists)
-        except (ValueError, TypeError) as reason:
-            raise WeightsMismatch(
-                f"The sizes of the video network cannot be read ({reason}): {text[:80]!r}. "
-                "Export the training state again: visavis train video"
-            ) from reason
+        return sizes.read(VideoConfig, text, "Export the training state again: visavis train video")

@@ -33,13 +33,7 @@ TINY = LmdmConfig.tiny(condition=90)
 TOLD = 0.5 * rs("lmdm_cond", (1, 80, 1103))
 BEFORE = 0.3 * rs("lmdm_cond_frame", (1, 265))
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tiny(seed: int = 0, **other: bool) -> Lmdm:

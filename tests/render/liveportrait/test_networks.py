@@ -203,5 +203,5 @@ class TestWarping:
 def test_the_sizes_survive_json_and_nonsense_is_refused() -> None:
     assert LivePortraitConfig.from_json(TINY.to_json()) == TINY
     for text in ("", "[]", "{}", '{"volume_channels": 1}'):
-        with pytest.raises(WeightsMismatch, match="sizes of the networks"):
+        with pytest.raises(WeightsMismatch, match="sizes of the network"):
             LivePortraitConfig.from_json(text)

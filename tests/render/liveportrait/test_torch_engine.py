@@ -20,13 +20,7 @@ from visavis.render.liveportrait.weights import NETWORKS  # noqa: E402
 
 TINY = LivePortraitConfig.tiny()
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

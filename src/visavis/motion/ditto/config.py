@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from visavis.errors import WeightsMismatch
+from visavis.nn import sizes
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class LmdmConfig:
 
     def to_json(self) -> str:
         """Return the sizes as JSON, to be kept beside weights."""
-        return json.dumps(asdict(self))
+        return sizes.written(self)
 
     @staticmethod
     def from_json(text: str) -> LmdmConfig:
@@ -45,13 +43,6 @@ class LmdmConfig:
         Raises:
             WeightsMismatch: ``text`` holds something else.
         """
-        try:
-            sizes: dict[str, Any] = json.loads(text)
-            if not isinstance(sizes, dict) or set(sizes) != {f.name for f in fields(LmdmConfig)}:
-                raise ValueError("its names are others")
-        except ValueError as reason:
-            raise WeightsMismatch(
-                f"The sizes of the motion network cannot be read ({reason}): {text[:80]!r}. "
-                "Convert the published file again: visavis models convert"
-            ) from reason
-        return LmdmConfig(**sizes)
+        return sizes.read(
+            LmdmConfig, text, "Convert the published file again: visavis models convert"
+        )

@@ -5,11 +5,9 @@ Pictures go in with ``IMAGE`` pixels a side and come out with ``OUTPUT``, whatev
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from visavis.errors import WeightsMismatch
+from visavis.nn import sizes
 
 IMAGE = 256
 """Side of the pictures the networks look at."""
@@ -75,7 +73,7 @@ class LivePortraitConfig:
 
     def to_json(self) -> str:
         """Return the sizes as JSON, to be kept beside weights."""
-        return json.dumps(asdict(self))
+        return sizes.written(self)
 
     @staticmethod
     def from_json(text: str) -> LivePortraitConfig:
@@ -84,15 +82,6 @@ class LivePortraitConfig:
         Raises:
             WeightsMismatch: ``text`` holds something else.
         """
-        try:
-            sizes: dict[str, Any] = json.loads(text)
-            known = {field.name for field in fields(LivePortraitConfig)}
-            if not isinstance(sizes, dict) or set(sizes) != known:
-                raise ValueError("its names are others")
-        except ValueError as reason:
-            raise WeightsMismatch(
-                f"The sizes of the networks cannot be read ({reason}): {text[:80]!r}. "
-                "Convert the published files again: visavis models convert"
-            ) from reason
-        sizes = {name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()}
-        return LivePortraitConfig(**sizes)
+        return sizes.read(
+            LivePortraitConfig, text, "Convert the published files again: visavis models convert"
+        )

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visavis.errors import InputError, ModelError
+from visavis.errors import InputError
 from visavis.faces.implicit import POINTS, Implicit
 from visavis.render.liveportrait.config import LivePortraitConfig
-from visavis.render.liveportrait.engine import Retargeting, stitched, stitching_rows
+from visavis.render.liveportrait.engine import Retargeting, no_retargeting, stitched, stitching_rows
 from visavis.render.liveportrait.weights import (
     NETWORKS,
     OPTIONAL,
@@ -99,10 +99,7 @@ class TorchEngine:
             ModelError: these weights have no such network.
         """
         if which not in self._networks:
-            raise ModelError(
-                f"These weights have no network to retarget {which} with. LivePortrait's have one: "
-                "visavis models fetch liveportrait"
-            )
+            raise no_retargeting(which)
         answer = self._run(which, torch.tensor(rows, dtype=torch.float32))
         return _as_array(answer).reshape(-1, POINTS, 3)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from visavis.errors import ModelError
 from visavis.faces.implicit import POINTS, Implicit
 from visavis.types import FloatArray
 
@@ -63,3 +64,11 @@ def stitched(driving: FloatArray, answer: FloatArray) -> FloatArray:
     moved = driving + answer[:, : 3 * POINTS].reshape(-1, POINTS, 3)
     moved[..., :2] += answer[:, None, 3 * POINTS :]
     return moved.astype(np.float32)
+
+
+def no_retargeting(which: Retargeting) -> ModelError:
+    """Return the error that weights have no network for ``which``."""
+    return ModelError(
+        f"These weights have no network to retarget {which} with. LivePortrait's have one: "
+        "visavis models fetch liveportrait"
+    )

@@ -19,7 +19,7 @@ from visavis.faces.implicit import POINTS, Implicit
 from visavis.machine import cpu_threads
 from visavis.nn.openvino import OpenVinoNetwork
 from visavis.nn.session import Network
-from visavis.render.liveportrait.engine import Retargeting, stitched, stitching_rows
+from visavis.render.liveportrait.engine import Retargeting, no_retargeting, stitched, stitching_rows
 from visavis.types import FloatArray
 
 RUNTIMES = ("onnxruntime", "openvino")
@@ -104,10 +104,7 @@ class OnnxEngine:
             ModelError: these weights have no such network.
         """
         if which not in self._networks:
-            raise ModelError(
-                f"These weights have no network to retarget {which} with. LivePortrait's have one: "
-                "visavis models fetch liveportrait"
-            )
+            raise no_retargeting(which)
         (answer,) = self._networks[which]({"rows": np.asarray(rows, np.float32)})
         return answer.reshape(-1, POINTS, 3)
 
