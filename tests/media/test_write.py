@@ -230,8 +230,9 @@ def test_an_exception_leaves_what_was_there(tmp_path: Path, name: str) -> None:
 
 
 SLOW = """
-import sys, time, numpy as np
+import signal, sys, time, numpy as np
 from visavis.media.write import open_writer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 noise = np.random.default_rng(0)
 with open_writer(sys.argv[1], (256, 256), 25) as writer:
     for n in range(10**6):
@@ -249,7 +250,10 @@ def test_signals_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
         process.stdout.readline()
         assert list(tmp_path.iterdir())
         process.send_signal(number)
-        assert process.wait(20) != 0
+        try:
+            assert process.wait(20) != 0
+        finally:
+            process.kill()
     assert not list(tmp_path.iterdir())
 
 
