@@ -18,7 +18,7 @@ from visavis.hub.folder import written
 from visavis.motion.ditto import weights as ditto
 from visavis.motion.ditto.config import LmdmConfig
 from visavis.neural.extra import extra
-from visavis.nn.rule import normal, rule_weights
+from visavis.nn.rule import normal
 from visavis.render.liveportrait import weights as liveportrait
 from visavis.render.liveportrait.config import LivePortraitConfig
 
@@ -53,20 +53,11 @@ def write_random(name: str, folder: Path, *, is_tiny: bool = False, seed: int = 
         folder.mkdir(parents=True, exist_ok=True)
         if "hubert" in paths:
             _write_hubert(paths["hubert"], prefix)
-            _write_lmdm(paths["lmdm"], LmdmConfig.tiny() if is_tiny else LmdmConfig(), prefix)
+            sizes = LmdmConfig.tiny() if is_tiny else LmdmConfig()
+            ditto.write_published(paths["lmdm"], ditto.rule_state(sizes, prefix))
         states = {n: liveportrait.rule_state(n, config, prefix) for n in liveportrait.NETWORKS}
         liveportrait.write_published(folder, name, states, config)
     return sorted(paths.values())
-
-
-def _write_lmdm(path: Path, config: LmdmConfig, prefix: str) -> None:
-    """Write the motion network; its last layer is a tenth of the rule's, as in the golden data."""
-    state = rule_weights(ditto.published_shapes(config), prefix=prefix)
-    state["final_layer.weight"] *= np.float32(0.1)
-    half = config.width // 2
-    speeds = (1.0 / 10_000 ** (np.arange(half) / half)).astype(np.float32)
-    state |= {key: speeds for key in state if key.endswith("rotary.freqs")}
-    ditto.write_published(path, state)
 
 
 def _write_hubert(path: Path, prefix: str) -> None:

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from visavis.types import FloatArray
 
-ROTARY_WIDTH = 512
-"""Model width whose rotary frequencies the keys ``freqs`` hold."""
 POWER_STEPS = 30
 """Power iterations towards the largest singular value of spectrally normalised weights."""
 
@@ -57,7 +55,7 @@ def _weight(key: str, shape: tuple[int, ...], gain: float) -> NDArray[Any]:
     if last == "num_batches_tracked":
         return np.zeros(shape, np.int64)
     if last == "freqs":
-        steps = np.arange(0, ROTARY_WIDTH, 2) / ROTARY_WIDTH
+        steps = np.arange(shape[0]) / shape[0]
         return (1.0 / 10_000**steps).astype(np.float32)
     drawn = normal(key, shape)
     if last == "running_var":

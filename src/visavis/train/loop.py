@@ -13,13 +13,38 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visavis.train.renderer_nets import PatchJudge
+
 log = logging.getLogger(__name__)
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass
+class Judged(Generic[Net]):
+    """Everything that a training with a judge changes: networks, optimisers, steps so far."""
+
+    net: Net
+    average: Net
+    judge: PatchJudge
+    optimiser: torch.optim.Optimizer
+    judging: torch.optim.Optimizer
+    step: int = 0
+
+    def parts(self) -> dict[str, Any]:
+        """Return what has a state of its own."""
+        names = ("net", "average", "judge", "optimiser", "judging")
+        return {name: getattr(self, name) for name in names}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is needed to go on."""
+        return {**{n: p.state_dict() for n, p in self.parts().items()}, "step": self.step}
 
 
 class Task(Protocol):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from visavis.errors import WeightsMismatch
 from visavis.motion.ditto.config import LmdmConfig
-from visavis.motion.ditto.network import Lmdm, turning_speeds
+from visavis.motion.ditto.network import Lmdm
 from visavis.nn.checkpoints import (
     State,
     check_keys,
@@ -150,7 +150,7 @@ def rule_state(config: LmdmConfig | None = None, prefix: str = "") -> dict[str, 
     config = config or LmdmConfig()
     state = rule_weights(published_shapes(config), prefix=prefix)
     state["final_layer.weight"] *= np.float32(0.1)
-    return state | dict.fromkeys(_speeds(config), turning_speeds(config.width).numpy())
+    return state
 
 
 def write_published(path: Path, state: Mapping[str, NDArray[Any]]) -> None:

@@ -15,7 +15,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from visavis.render.patch import EYE, MOUTH
 from visavis.render.refiner import CHANNELS, SHIFT_MM, compose
-from visavis.train.loop import cosine_rate, descend, follow, halve, keep, mean_of
+from visavis.train.loop import Judged, cosine_rate, descend, follow, halve, keep, mean_of
 from visavis.train.perceptual import Lpips, asked
 from visavis.train.renderer_nets import First, PatchJudge, RefinerNet
 from visavis.train.renderer_rows import Patches
@@ -76,25 +75,8 @@ class Plan:
     start: Path | None = None
 
 
-@dataclass
-class Work:
-    """Everything that training changes."""
-
-    net: RefinerNet
-    average: RefinerNet
-    judge: PatchJudge
-    optimiser: torch.optim.Optimizer
-    judging: torch.optim.Optimizer
-    step: int = 0
-
-    def parts(self) -> dict[str, Any]:
-        """Return what has a state of its own."""
-        names = ("net", "average", "judge", "optimiser", "judging")
-        return {name: getattr(self, name) for name in names}
-
-    def state(self) -> dict[str, Any]:
-        """Return all that is needed to go on."""
-        return {**{n: p.state_dict() for n, p in self.parts().items()}, "step": self.step}
+Work = Judged[RefinerNet]
+"""Everything that training changes."""
 
 
 def build(plan: Plan) -> RefinerNet:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visavis.timing import Stopwatch
-from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
+from visavis.train.loop import Judged, cosine_rate, descend, follow, keep, mean_of
 from visavis.train.perceptual import Lpips, asked
 from visavis.train.renderer_nets import PatchJudge
 from visavis.train.video_data import EYES, FACE, MOUTH, VideoData, coverage
@@ -88,25 +88,8 @@ GPU: dict[str, Any] = {
 """What ``--gpu`` changes: 20 to 25 minutes of an H200 by count of FLOPs, not yet measured."""
 
 
-@dataclass
-class Work:
-    """Everything that training changes."""
-
-    net: Codec
-    average: Codec
-    judge: PatchJudge
-    optimiser: torch.optim.Optimizer
-    judging: torch.optim.Optimizer
-    step: int = 0
-
-    def parts(self) -> dict[str, Any]:
-        """Return what has a state of its own."""
-        names = ("net", "average", "judge", "optimiser", "judging")
-        return {name: getattr(self, name) for name in names}
-
-    def state(self) -> dict[str, Any]:
-        """Return all that is needed to go on."""
-        return {**{n: p.state_dict() for n, p in self.parts().items()}, "step": self.step}
+Work = Judged[Codec]
+"""Everything that training changes."""
 
 
 def begin(plan: Plan) -> Work:
