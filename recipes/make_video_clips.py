@@ -48,11 +48,11 @@ from visavis.train.video_data import (
     QUALITY,
     UNKNOWN_EMOTION,
     VideoClip,
-    boxes_of,
     still,
     to_fields,
 )
 from visavis.types import MOTION_FPS, SAMPLE_RATE, Audio, FloatArray, ImageArray, Phase
+from visavis.video.places import boxes_of
 
 SAMPLES = SAMPLE_RATE // MOTION_FPS
 HAIR_SHARE = 0.3

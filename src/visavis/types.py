@@ -85,7 +85,9 @@ class Motion:
     then yaw, then roll. ``translation`` (t, 2) right and down, in distances of the portrait's
     pupils. ``scale`` (t,) size relative to the portrait, 1 = unchanged. ``keypoints`` (t, 21, 3)
     the same frames as implicit keypoints of one portrait (faces/implicit.py), from models that
-    move those; renderers that know them draw them, all others the coefficients.
+    move those; renderers that know them draw them, all others the coefficients. ``latents``
+    (t, 2, c, h, w) the same frames as changes of one portrait's latents (video/), each frame's and
+    those of the frame before, from models that make the pictures themselves.
     """
 
     coefficients: FloatArray
@@ -94,6 +96,7 @@ class Motion:
     scale: FloatArray
     fps: int = MOTION_FPS
     keypoints: FloatArray | None = None
+    latents: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -108,6 +111,7 @@ class Motion:
             self.scale[index],
             self.fps,
             None if self.keypoints is None else self.keypoints[index],
+            None if self.latents is None else self.latents[index],
         )
 
     @staticmethod
@@ -123,8 +127,9 @@ class Motion:
 
     @staticmethod
     def concatenate(parts: list[Motion]) -> Motion:
-        """Join stretches of motion that share one frame rate; all have keypoints, or none."""
+        """Join stretches of motion that share one frame rate and are of one kind."""
         points = [p.keypoints for p in parts if p.keypoints is not None]
+        latents = [p.latents for p in parts if p.latents is not None]
         return Motion(
             np.concatenate([p.coefficients for p in parts]),
             np.concatenate([p.rotation for p in parts]),
@@ -132,6 +137,7 @@ class Motion:
             np.concatenate([p.scale for p in parts]),
             parts[0].fps,
             np.concatenate(points) if points else None,
+            np.concatenate(latents) if latents else None,
         )
 
 

@@ -16,10 +16,11 @@ from visavis.errors import InputError, UnreadableMedia  # noqa: E402
 from visavis.opening import DEMO_PORTRAIT, DEMO_SPEECH  # noqa: E402
 from visavis.train import video_data  # noqa: E402
 from visavis.train.shards import Shards, ShardWriter, order  # noqa: E402
-from visavis.train.video_data import VideoClip, VideoData, boxes_of, coverage  # noqa: E402
+from visavis.train.video_data import VideoClip, VideoData  # noqa: E402
 from visavis.types import Phase  # noqa: E402
 from visavis.video.codec import Codec, encode_pictures, write_codec  # noqa: E402
 from visavis.video.config import PRESETS  # noqa: E402
+from visavis.video.places import boxes_of, coverage  # noqa: E402
 
 HELD_OUT = "neutral-00000"
 """A person of the validation split (data/people.py)."""

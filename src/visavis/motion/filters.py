@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,21 +52,27 @@ def step_resample(
     made = values[a] * (1 - share) + values[b] * share if len(wanted) else values[:0]
     first_needed = (max(end, state.made) * motion.fps) // fps
     keep = values[max(0, min(first_needed, last_known) - oldest) :]
-    return ResampleState(keep, seen, state.made + len(wanted)), _motion(made, fps)
+    return ResampleState(keep, seen, state.made + len(wanted)), _motion(made, fps, motion)
 
 
 def _values(motion: Motion) -> FloatArray:
-    """Return ``motion`` (t, 58), with keypoints (t, 58 + 63)."""
-    if motion.keypoints is None:
+    """Return ``motion`` (t, 58), with keypoints or latents (t, 58 and as many more)."""
+    more = motion.latents if motion.keypoints is None else motion.keypoints
+    if more is None:
         return pack(motion)
-    width = int(np.prod(motion.keypoints.shape[1:]))
-    return np.concatenate([pack(motion), motion.keypoints.reshape(len(motion), width)], axis=1)
+    width = math.prod(more.shape[1:])
+    return np.concatenate([pack(motion), more.reshape(len(motion), width)], axis=1)
 
 
-def _motion(values: FloatArray, fps: int) -> Motion:
-    """Return what ``_values`` made into an array."""
-    motion, points = unpack(values[:, :SIZE], fps), values[:, SIZE:]
-    return replace(motion, keypoints=points.reshape(len(points), -1, 3)) if points.size else motion
+def _motion(values: FloatArray, fps: int, like: Motion) -> Motion:
+    """Return what ``_values`` made of motion of the kind of ``like`` into an array."""
+    motion, rest = unpack(values[:, :SIZE], fps), values[:, SIZE:]
+    if like.keypoints is not None:
+        points = rest.reshape(len(rest), *like.keypoints.shape[1:])
+        return replace(motion, keypoints=points)
+    if like.latents is not None:
+        return replace(motion, latents=rest.reshape(len(rest), *like.latents.shape[1:]))
+    return motion
 
 
 def resample(motion: Motion, fps: int) -> Motion:

@@ -9,35 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visavis.audio.phones import LEVEL, PITCH
-from visavis.types import FloatArray, Phase
 from visavis.video.blocks import Appearance
-from visavis.video.sizes import EMOTIONS, PHASES, SPEECH_ROWS, VideoConfig
+from visavis.video.sizes import EMOTIONS, PHASES, VideoConfig
 
-PHASE_NUMBERS = {phase: number for number, phase in enumerate(Phase)}
-"""The label of each phase: the class label of LLIA."""
 UNKNOWN_PHASE, UNKNOWN_EMOTION = PHASES, EMOTIONS
 KNOWN = ("portrait", "speech", "face")
 """Columns of ``Conditions.known``; the labels have a number for "not known" of their own."""
-
-
-def speech_tokens(rows: FloatArray, before: int = 3, after: int = 1) -> FloatArray:
-    """Return rows of evidence (4t, 45) as tokens of frames (t, before + 1 + after, 180).
-
-    A frame has a token for each of the frames ``before`` it, its own, and those ``after`` it;
-    beyond both ends the last one goes on. ``after`` costs latency: 40 ms each, beside the
-    recogniser's own look-ahead (audio/phones.py).
-    """
-    scaled = np.array(rows, np.float32)
-    scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
-    scaled[:, PITCH] *= 2.0
-    frames = scaled.reshape(-1, SPEECH_ROWS * scaled.shape[1])
-    near = np.arange(len(frames))[:, None] + np.arange(-before, after + 1)
-    return frames[near.clip(0, len(frames) - 1)]
 
 
 @dataclass(frozen=True)
@@ -45,10 +25,10 @@ class Conditions:
     """What is known of b clips of t frames; None: not known of any of them.
 
     ``portrait`` from ``Denoiser.appearance``, of b portraits or one for all; ``speech``
-    (b, t, k, 180) from ``speech_tokens``; ``phase`` and ``emotion`` (b, t) whole numbers, the
-    order of ``types.Phase`` and ``motion.controls.EMOTIONS``, the number after the last one when
-    not known; ``face`` (b, 1, h, w) 1 where the face may be, at the latents' resolution; ``known``
-    (b, 3) is 0 where the one of ``KNOWN`` is given but to be passed over.
+    (b, t, k, 180) from ``inputs.speech_tokens``; ``phase`` and ``emotion`` (b, t) whole numbers,
+    the order of ``types.Phase`` and ``motion.controls.EMOTIONS``, the number after the last one
+    when not known; ``face`` (b, 1, h, w) 1 where the face may be, at the latents' resolution;
+    ``known`` (b, 3) is 0 where the one of ``KNOWN`` is given but to be passed over.
     """
 
     portrait: Appearance | None = None

@@ -1,0 +1,45 @@
+"""What the denoiser is told of a clip, as arrays, in training and at run time alike. No torch here.
+
+Shapes: ``t`` frames, ``h w`` the sides of a latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.audio.phones import LEVEL, PITCH
+from visavis.motion.controls import EMOTIONS, Controls
+from visavis.types import FloatArray, Phase
+from visavis.video.sizes import SPEECH_ROWS
+
+PHASE_NUMBERS = {phase: number for number, phase in enumerate(Phase)}
+"""The label of each phase: the class label of LLIA."""
+BEFORE, AFTER = 3, 1
+"""Neighbours of a frame whose tokens of speech it is told, too."""
+LEAST_FELT = 0.25
+"""An emotion less intense than this is taken for none."""
+
+
+def speech_tokens(rows: FloatArray, before: int = BEFORE, after: int = AFTER) -> FloatArray:
+    """Return rows of evidence (4t, 45) as tokens of frames (t, before + 1 + after, 180).
+
+    A frame has a token for each of the frames ``before`` it, its own, and those ``after`` it;
+    beyond both ends the last one goes on. ``after`` costs latency: 40 ms each, beside the
+    recogniser's own look-ahead (audio/phones.py).
+    """
+    scaled = np.array(rows, np.float32)
+    scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
+    scaled[:, PITCH] *= 2.0
+    frames = scaled.reshape(-1, SPEECH_ROWS * scaled.shape[1])
+    near = np.arange(len(frames))[:, None] + np.arange(-before, after + 1)
+    return frames[near.clip(0, len(frames) - 1)]
+
+
+def labels(asked: Sequence[Controls]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of phase and emotion (t,) of frames that are to do what is ``asked``."""
+    phases = [PHASE_NUMBERS[wish.phase] for wish in asked]
+    felt = [wish.emotion if wish.intensity >= LEAST_FELT else EMOTIONS[0] for wish in asked]
+    return np.array(phases, np.int64), np.array([EMOTIONS.index(e) for e in felt], np.int64)
