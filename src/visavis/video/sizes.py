@@ -80,10 +80,10 @@ class VideoConfig:
         return 4 * self.widths[0]
 
     @staticmethod
-    def tiny(latent: int = 16) -> VideoConfig:
-        """Return the shipped model's: 256 x 256 pixels as 16 x 16 latents of 16 channels."""
+    def tiny(latent: int = 32) -> VideoConfig:
+        """Return the shipped model's: 256 x 256 pixels as 8 x 8 latents of 32 channels."""
         return VideoConfig(
-            latent=latent, widths=(64, 160, 256), layers=1, attends=(True, True, True), heads=4,
+            latent=latent, widths=(96, 144), layers=1, attends=(True, True), heads=4,
             groups=16, feed=2, context=128, speech=SPEECH_WIDTH, tokens=5, motion_heads=4,
             motion_attentions=1, is_rotary=True, has_places=True, has_still=True,
             is_reference_whole=False,
@@ -103,11 +103,12 @@ class VideoConfig:
     def smallest(is_published: bool = False) -> VideoConfig:
         """Return sizes for tests: everything there, next to no weights.
 
-        ``is_published`` takes the choices of ``sd15``, else those of ``tiny``.
+        ``is_published`` takes the choices of ``sd15``, else those of ``tiny``. Speech is given as
+        to the others, so that both learn from the same data.
         """
         return VideoConfig(
             latent=4, widths=(16, 32), layers=1, attends=(True, True), heads=2, groups=4, feed=2,
-            context=16, speech=6, tokens=3, motion_heads=2,
+            context=16, speech=SPEECH_WIDTH, tokens=5, motion_heads=2,
             motion_attentions=2 if is_published else 1, is_rotary=not is_published,
             has_places=not is_published, has_still=not is_published,
             is_reference_whole=is_published,
