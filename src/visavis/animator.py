@@ -29,6 +29,7 @@ from visavis.types import (
     Motion,
     Portrait,
 )
+from visavis.video.pipeline import ahead
 
 NOTHING_ASKED = Timeline()
 """The default controls at all times."""
@@ -209,6 +210,18 @@ class MotionAnimator:
         Raises:
             InputError: ``other`` is not as long as ``audio``, or comes first in the middle.
         """
+        after, due = self.step_motion(state, audio, timeline, final, other)
+        return after, self.draw(state.prepared, due, state.frames)
+
+    def step_motion(
+        self,
+        state: MotionState,
+        audio: Audio,
+        timeline: Timeline = NOTHING_ASKED,
+        final: bool = False,
+        other: Audio | None = None,
+    ) -> tuple[MotionState, Motion]:
+        """Do what ``step`` does, but for the drawing: return motion, from ``state.frames`` on."""
         features_state, features = self._features.step(state.features, audio, final)
         other_state, heard = self._hear_other(state, audio, other, final)
         motion_state, motion = self._motion.step(state.motion, features, timeline, final, heard)
@@ -216,12 +229,16 @@ class MotionAnimator:
         samples = state.samples + len(audio)
         if final:
             due = due[: frame_count(samples, self._fps) - state.frames]
-        frames = self.draw(state.prepared, due, state.frames)
         made = state.frames + len(due)
         after = MotionState(
             state.prepared, features_state, motion_state, rate, samples, made, other_state
         )
-        return after, frames
+        return after, due
+
+    @property
+    def works_ahead(self) -> bool:
+        """Whether motion costs so much that it is better made while pictures are drawn."""
+        return bool(getattr(self._motion, "works_ahead", False))
 
     @property
     def look_ahead_samples(self) -> int:
@@ -335,21 +352,45 @@ def _drawn(renderer: Any, prepared: Prepared, motion: Motion, first: int) -> lis
     return [Frame(*parts) for parts in zip(images, numbers, moments, strict=True)]
 
 
+Pieces = Iterable[tuple[FloatArray, FloatArray | None]]
+"""Pieces of sound, one's own and the other's."""
+
+
 def spoken(
     animator: Animator,
     prepared: Prepared,
-    pieces: Iterable[tuple[FloatArray, FloatArray | None]],
+    pieces: Pieces,
     seed: int,
     timeline: Timeline = NOTHING_ASKED,
 ) -> Iterator[Frame]:
     """Play ``pieces`` of sound, one's own and the other's, as a live session does."""
+    if isinstance(animator, MotionAnimator) and animator.works_ahead:
+        for first, motion in ahead(_moves(animator, prepared, pieces, seed, timeline)):
+            yield from animator.draw(prepared, motion, first)
+        return
     state = animator.start(prepared, seed)
-    for piece, heard in pieces:
-        other = None if heard is None else Audio(heard)
-        state, new = animator.step(state, Audio(piece), timeline, other=other)
+    for audio, other, final in _heard(pieces):
+        state, new = animator.step(state, audio, timeline, final, other)
         yield from new
-    state, new = animator.step(state, Audio(np.zeros(0, np.float32)), timeline, final=True)
-    yield from new
+
+
+def _moves(
+    animator: MotionAnimator, prepared: Prepared, pieces: Pieces, seed: int, timeline: Timeline
+) -> Iterator[tuple[int, Motion]]:
+    """Yield the motion that ``pieces`` of sound give, and the number of its first frame."""
+    state = animator.start(prepared, seed)
+    for audio, other, final in _heard(pieces):
+        first = state.frames
+        state, motion = animator.step_motion(state, audio, timeline, final, other)
+        if len(motion):
+            yield first, motion
+
+
+def _heard(pieces: Pieces) -> Iterator[tuple[Audio, Audio | None, bool]]:
+    """Yield ``pieces`` as sound, and whether they are final: nothing comes last."""
+    for piece, heard in pieces:
+        yield Audio(piece), None if heard is None else Audio(heard), False
+    yield Audio(np.zeros(0, np.float32)), None, True
 
 
 def frame_count(samples: int, fps: int) -> int:

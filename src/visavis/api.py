@@ -135,10 +135,10 @@ def parts(
             "Leave background and quality out, or leave the model out."
         )
     from visavis.neural import open_neural
+    from visavis.video.opening import is_latent, open_latent
 
-    return open_neural(
-        model, live=live, steps=steps, motion_model=motion_model, is_driven=is_driven
-    )
+    how: Any = {"live": live, "steps": steps, "motion_model": motion_model, "is_driven": is_driven}
+    return open_latent(model, **how) if is_latent(model) else open_neural(model, **how)
 
 
 def frames(  # noqa: PLR0913 - as animate
@@ -224,8 +224,9 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         other: what another person says meanwhile, to be listened to; without ``audio`` it is also
             the sound of the video.
         controls: what the face is asked to do, all the time or over time.
-        model: published networks instead of the packaged ones: "ditto", "liveportrait", or a
-            folder of theirs (``visavis models``).
+        model: other networks instead of the usual ones: "latent-tiny", which makes the pictures
+            themselves of the sound; the published "ditto" and "liveportrait" (``visavis models``);
+            or a folder of any of these.
         motion_model: "diffused" (learnt) or "rules"; with Ditto's networks also "ditto".
         steps: calls of the learnt model for each stretch of motion: 1, 2 or 4 (Ditto: to 50).
         loop: what a clip does when it is over: "pingpong" (default), "repeat" or "hold".
@@ -249,6 +250,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     watch, policy = Stopwatch(), provenance or read_policy()
     check_whole("seed", seed, 0, 2**63 - 1)
     drive = Drive.of(drive)
+    _check_curves(motion_out, model)
     _check_targets(out, motion_out, portrait, audio, motion, drive and drive.video, other)
     if alpha := is_transparent(background):
         check_alpha(out, badge)
@@ -281,6 +283,17 @@ def _span(
     """Return ``audio``, if it decides how long the result is, and ``trim``."""
     is_asked = motion is None and (drive is None or audio is drive.video)
     return audio if is_asked else None, trim
+
+
+def _check_curves(motion_out: str | Path | None, model: str | Path | None) -> None:
+    """Refuse to write the motion of a model that makes pictures without any."""
+    from visavis.video.opening import is_latent
+
+    if motion_out is not None and model is not None and is_latent(model):
+        raise InputError(
+            f"The model {model} makes pictures, and no motion that could be written to "
+            f"{motion_out}. Leave --motion-out out, or leave the model out."
+        )
 
 
 def _lost(motion_out: str | Path | None, played: list[Motion]) -> list[str]:

@@ -6,7 +6,7 @@ What is counted:
   ``visavis animate`` does; ``open_portrait_ms`` and ``prepare_ms`` are stated apart, and
   ``remembered_ms`` for both when the portrait is known from before (media/cache.py). ``stages_ms``
   is milliseconds per frame spent inside each stage by the calling thread; the encoder's own threads
-  work beside it.
+  work beside it, and a latent model's clips are made by a second thread.
 - *first frame*: speech is pushed live, 40 ms at a time, into a fresh session. The clock runs from
   the arrival of the last sample that the first frame needs to that frame's encoded packet (H.264,
   no delay). The samples themselves take ``first_frame_sound_ms`` to arrive: that is not computing
@@ -90,6 +90,7 @@ class TimedMotion:
         self.fps = inner.fps
         self.look_ahead_samples = inner.look_ahead_samples
         self.hears_others = inner.hears_others
+        self.works_ahead = getattr(inner, "works_ahead", False)
 
     def start(self, seed: int, appearance: Any = None) -> Any:
         """Return the inner state of a fresh session."""

@@ -92,7 +92,9 @@ ModelOption = Annotated[
 ]
 NeuralOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="Published networks: ditto, liveportrait or a folder (visavis models)."),
+    typer.Option(
+        help="Other networks: latent-tiny, ditto, liveportrait or a folder (visavis models)."
+    ),
 ]
 StepsOption = Annotated[
     Optional[int],  # noqa: UP045

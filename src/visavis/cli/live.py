@@ -35,7 +35,9 @@ def serve(  # noqa: PLR0913 - one argument per option
     ] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Published networks: ditto, liveportrait or a folder (visavis models)."),
+        typer.Option(
+            help="Other networks: latent-tiny, ditto, liveportrait or a folder (visavis models)."
+        ),
     ] = None,
     max_sessions: Annotated[
         Optional[int],  # noqa: UP045

@@ -84,10 +84,20 @@ class Network:
         """The names of what the network takes."""
         return tuple(port.name for port in self._session.get_inputs())
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what the network gives, in the order of the file."""
+        return tuple(port.name for port in self._session.get_outputs())
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of the input ``name``, which must be fixed in the file."""
         found = next(i for i in self._session.get_inputs() if i.name == name)
         return tuple(map(int, found.shape))
+
+    def sides(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the input ``name`` but for its first axis, of any length."""
+        found = next(i for i in self._session.get_inputs() if i.name == name)
+        return tuple(map(int, found.shape[1:]))
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the network and return its outputs in the order of the file."""

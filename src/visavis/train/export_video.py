@@ -1,0 +1,48 @@
+"""A trained latent model as a folder that runs without PyTorch (video/opening.py).
+
+``recipes/export_latent.py`` is the command.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visavis.errors import InputError
+from visavis.video.codec import export_codec, read_codec
+from visavis.video.config import FACTOR
+from visavis.video.denoiser import PAST_FRAMES
+from visavis.video.graphs import export_denoiser, export_reference
+from visavis.video.rolling import Rolling
+from visavis.video.settings import FILE, LatentSettings
+from visavis.video.weights import read_networks
+
+
+def export_latent(
+    networks: Path, codec: Path, folder: Path, rolling: Rolling, longest: int = 16
+) -> list[Path]:
+    """Write the model of ``networks`` and ``codec`` (.safetensors) to ``folder``; return the files.
+
+    ``rolling`` is how clips are drawn, as the networks were trained for; they grow to ``longest``
+    frames.
+
+    Raises:
+        InputError: networks and codec are for other latents.
+        ModelError: a file is not there.
+        WeightsMismatch: a file is damaged.
+    """
+    net, coder = read_networks(networks), read_codec(codec)
+    channels, cells = coder.config.latent_channels, coder.config.side // FACTOR
+    if net.config.latent != channels or cells % net.config.stride:
+        raise InputError(
+            f"{networks} is for latents of {net.config.latent} channels with sides that are "
+            f"multiples of {net.config.stride}; {codec} makes {channels} of {cells} x {cells}."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / "reference.onnx", folder / "denoiser.onnx"]
+    export_reference(net, files[0], cells)
+    export_denoiser(net, files[1], cells)
+    exported = export_codec(coder, folder)
+    ratio = tuple(float(x) for x in coder.ratio.flatten())
+    settings = LatentSettings(coder.config.side, ratio, rolling, PAST_FRAMES, longest=longest)
+    (folder / FILE).write_text(settings.to_json(), "utf-8")
+    return [*files, exported.guide, exported.encoder, exported.decoder, folder / FILE]
