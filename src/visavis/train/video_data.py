@@ -21,6 +21,7 @@ import argparse
 import io
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,25 @@ class VideoData:
 
     def boxes(self, number: int) -> FloatArray:
         """Return the boxes (t, 3, 4) of clip ``number``."""
-        return _array(self._shards.read(self._rows[number][0], "boxes.npy"))
+        return self.array(number, "boxes")
+
+    def array(self, number: int, name: str) -> FloatArray:
+        """Return the array ``name`` of clip ``number``, as in ``VideoClip``.
+
+        Raises:
+            InputError: the clip has none.
+        """
+        row = self._rows[number][0]
+        if f"{name}.npy" not in self._shards.fields(row):
+            raise InputError(
+                f"The sample {self._shards.keys[row]} lacks {name}.npy. "
+                "Latents are made by python -m visavis.train.video_data"
+            )
+        return _array(self._shards.read(row, f"{name}.npy"))
+
+    def facts(self, number: int) -> Mapping[str, Any]:
+        """Return who is in clip ``number``, its source, is_heard, and the labels of its frames."""
+        return self._rows[number][1]
 
     def clip(self, number: int, first: int = 0, count: int | None = None) -> VideoClip:
         """Return ``count`` frames (default: all) from ``first`` on of clip ``number``."""

@@ -20,6 +20,7 @@ A frame of ``tiny`` (8 x 8 latents, one of 20 in a clip) takes 0.378 GFLOP.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -158,7 +159,18 @@ class VideoNetworks(nn.Module):
         return self.denoiser.appearance(portrait, self.reference(portrait))
 
     def forward(
-        self, latents: Tensor, time: Tensor, conditions: Conditions, real: Tensor | None = None
+        self,
+        latents: Tensor,
+        time: Tensor,
+        conditions: Conditions,
+        real: Tensor | None = None,
+        reference: Tensor | None = None,
     ) -> Tensor:
-        """Return what the denoiser does."""
+        """Return what the denoiser does.
+
+        ``reference`` (b, c, h, w): latents of the portraits, looked at here instead of before, so
+        that one call, as trainings on several devices need it, passes through all weights.
+        """
+        if reference is not None:
+            conditions = replace(conditions, portrait=self.appearance(reference))
         return self.denoiser(latents, time, conditions, real)
