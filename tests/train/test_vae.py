@@ -12,10 +12,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from visavis.errors import InputError  # noqa: E402
+from visavis.train import codec_clips  # noqa: E402
+from visavis.train.codec_clips import Draws, Piece  # noqa: E402
 from visavis.train.shards import ShardWriter  # noqa: E402
 from visavis.train.tasks import vae  # noqa: E402
 from visavis.train.video_data import VideoClip, to_fields  # noqa: E402
 from visavis.video.codec import read_codec  # noqa: E402
+from visavis.video.places import coverage  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own future
 
@@ -39,8 +42,8 @@ def data(portrait, tmp_path_factory) -> Path:
 
 
 def plan(data: Path, out: Path, **changes) -> vae.Plan:
-    fixed = {"preset": "test", "steps": 3, "batch": 3, "frames": 3, "save_every": 1, "calm": 0.0,
-             "perceptual": 0.0}  # fmt: skip
+    fixed = {"preset": "test", "steps": 3, "batch": 4, "frames": 2, "save_every": 1, "calm": 0.0,
+             "side": 64, "perceptual": 0.0}  # fmt: skip
     return vae.Plan(data, out, **(fixed | changes))
 
 
@@ -64,7 +67,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
     train, held = (vae.VideoData(data, split) for split in ("train", "validation"))
     work = vae.begin(cut)
     cut.out.mkdir()
-    vae.learn(cut, work, vae.Draws(cut, train)[0], None)
+    vae.learn(cut, work, next(iter(vae.drawn(cut, train, 0))), None)
     vae.normalise(work.average, train, "cpu")
     vae.save(cut, work, {}, held)  # and then the process dies
     vae.run(dataclasses.replace(cut, resume=True))
@@ -93,40 +96,47 @@ def test_one_clip_is_learnt_and_its_latents_are_normal(data, tmp_path):
         losses.append(vae.learn(asked, work, draw, None)["pixel"])
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
     vae.normalise(work.average, train, "cpu")
-    rows = vae._spread(train, 2, 64)[0]
-    latents = work.average.encode(rows)
+    portraits, pictures, _ = vae._spread(train, 2, 64)
+    latents = work.average.encode(pictures)
     assert float(latents.mean().abs()) < 0.05
     assert float(latents.std()) == pytest.approx(1, abs=0.1)
+    change = work.average.change(latents, work.average.guide(portraits))
+    assert float(change.square().mean().sqrt()) == pytest.approx(1, abs=0.1)
     held = vae.examine(work.average, vae.VideoData(data, "validation"), None, "cpu")
-    assert held["held_psnr"] > 14
+    assert held["held_psnr"] > held["copy_psnr"] + 3
 
 
 def test_parts_of_a_clip_keep_their_boxes_where_they_were(data, monkeypatch):
     """A picture that is bright in the box is bright where its pixels weigh more, cut or not."""
     train = vae.VideoData(data, "train")
-    box = vae.coverage(train.boxes(0)[:1, 0], 64)[0]
+    box = coverage(train.boxes(0)[:1, 0], 64)[0]
     bright = np.repeat((box * 255).astype(np.uint8)[..., None], 3, 2)
     monkeypatch.setattr(train, "picture", lambda number, name: bright)
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        pictures, weight = vae.drawn_frames(train, 0, 2, 64, rng)
-        inside, shown = weight[:, 0] > 1 + sum(vae.EXTRA.values()) / 2, pictures[:, 1] > 0
+        _, pictures, weight = codec_clips.drawn_clip(train, 0, Piece(2, 32), rng)
+        inside, shown = weight[:, 0] > 1 + sum(codec_clips.EXTRA.values()) / 2, pictures[:, 1] > 0
         assert (inside != shown).mean() < 0.06
 
 
 def test_mouth_and_eyes_weigh_more(data, monkeypatch):
-    monkeypatch.setattr(vae, "CUT", 0.0)
-    draw = vae.Draws(plan(data, data), vae.VideoData(data, "train"))[0]
+    monkeypatch.setattr(codec_clips, "CLOSE", 0.0)
+    draw = Draws(vae.VideoData(data, "train"), Piece(2, 64), 4, 0)[0]
     weight = draw["weight"]
     assert weight.shape[:1] + weight.shape[2:] == draw["pictures"].shape[:1] + (1, 64, 64)
     assert float(weight.min()) == 1
-    assert float(weight.max()) == 1 + sum(vae.EXTRA.values())
+    assert float(weight.max()) == 1 + sum(codec_clips.EXTRA.values())
 
 
-def test_half_of_the_steps_see_clips(data):
-    draws = vae.Draws(plan(data, data), vae.VideoData(data, "train"))
-    shapes = {tuple(draws[i]["pictures"].shape[:2]) for i in range(12)}
-    assert shapes == {(3, 1), (1, 3)}
+def test_still_pictures_are_moved_and_clips_come_with_a_portrait(data, monkeypatch):
+    train = vae.VideoData(data, "train")
+    draw = Draws(train, Piece(2, 64), 4, 0)[1]
+    assert draw["pictures"].shape == (2, 2, 3, 64, 64)
+    assert draw["portrait"].shape == (2, 3, 64, 64)
+    monkeypatch.setattr(train, "source", lambda number: codec_clips.STILL)
+    draw = Draws(train, Piece(2, 64), 4, 0)[1]
+    apart = (draw["pictures"] - draw["portrait"][:, None]).abs().mean((2, 3, 4))
+    assert (apart > 0.01).all()
 
 
 def test_a_perceptual_loss_without_its_weights_is_refused(data, tmp_path):
@@ -137,5 +147,5 @@ def test_a_perceptual_loss_without_its_weights_is_refused(data, tmp_path):
 def test_the_command_line_gives_a_plan():
     given = ["--data", "D", "--out", "O", "--gpu", "--steps", "7"]
     found = vae.arguments(given)
-    assert (found.device, found.preset, found.steps) == ("cuda", "tiny", 7)
+    assert (found.device, found.preset, found.steps) == ("cuda", "wide", 7)
     assert vae.arguments(given[:4]) == vae.Plan(Path("D"), Path("O"))

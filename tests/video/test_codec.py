@@ -1,4 +1,4 @@
-"""The face video codec: streaming equals whole, files and ONNX give the same, sizes are as told."""
+"""The face video codec: streaming equals whole, files and ONNX give the same, sizes are told."""
 
 import numpy as np
 import onnxruntime
@@ -12,9 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from visavis.errors import InputError, ModelError, WeightsMismatch  # noqa: E402
 from visavis.nn.checkpoints import write_converted  # noqa: E402
 from visavis.video.codec import (  # noqa: E402
+    GUIDE,
     Codec,
+    Guide,
     encode_pictures,
     export_codec,
+    moved,
     read_codec,
     write_codec,
 )
@@ -34,58 +37,85 @@ def codec() -> Codec:
     return net
 
 
+@pytest.fixture(scope="module")
+def guide(codec) -> Guide:
+    """Two portraits."""
+    return codec.guide(torch.rand(2, 3, 128, 96) * 2 - 1)
+
+
 @pytest.mark.parametrize("cuts", [(1, 1, 1, 1, 1, 1), (2, 4), (5, 1), (3, 3)])
-def test_frames_do_not_depend_on_how_the_latents_are_cut(codec, cuts):
-    latents = torch.randn(2, 4, 6, 4, 3)
-    whole, last = codec.decode(latents)
-    state, parts = None, []
-    for part in latents.split(cuts, 2):
-        frames, state = codec.decode(part, state)
+def test_frames_do_not_depend_on_how_the_changes_are_cut(codec, guide, cuts):
+    changes = torch.randn(2, 4, 6, 4, 3)
+    whole, last = codec.decode(changes, guide)
+    before, parts = None, []
+    for part in changes.split(cuts, 2):
+        frames, before = codec.decode(part, guide, before)
         parts.append(frames)
-    assert whole.shape == (2, 3, 6, 64, 48)
+    assert whole.shape == (2, 3, 6, 128, 96)
     torch.testing.assert_close(torch.cat(parts, 2), whole, rtol=0, atol=1e-6 * whole.abs().max())
-    for a, b in zip(state, last, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-6 * float(b.abs().max()))
+    assert torch.equal(before, last)
 
 
-def test_a_frame_sees_those_before_it_and_none_after(codec):
-    latents = torch.randn(1, 4, 5, 4, 4)
-    changed = latents.clone()
-    changed[:, :, 2] += 1
-    apart = (codec.decode(latents)[0] - codec.decode(changed)[0]).abs().amax((0, 1, 3, 4))
-    assert (apart[:2] == 0).all()
-    assert (apart[2:] > 1e-6).all()  # two looks back: the frame itself and two after it
+def test_a_frame_sees_the_one_before_it_and_none_else(codec, guide):
+    changes = torch.randn(2, 4, 5, 4, 3)
+    other = changes.clone()
+    other[:, :, 2] += 1
+    apart = codec.decode(changes, guide)[0] - codec.decode(other, guide)[0]
+    is_other = apart.abs().amax((0, 1, 3, 4)) > 1e-6
+    assert is_other.tolist() == [False, False, True, True, False]
 
 
-def test_one_clip_of_a_batch_does_not_show_in_another(codec):
-    latents = torch.randn(2, 4, 3, 4, 4)
-    alone = codec.decode(latents[1:])[0]
-    torch.testing.assert_close(codec.decode(latents)[0][1:], alone, rtol=0, atol=1e-5)
+def test_one_clip_of_a_batch_does_not_show_in_another(codec, guide):
+    changes = torch.randn(2, 4, 3, 4, 3)
+    alone = codec.decode(changes[1:], guide.of(torch.tensor([1])))[0]
+    torch.testing.assert_close(codec.decode(changes, guide)[0][1:], alone, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tiny", "cpu"])
-def test_sizes_and_work_are_as_the_docstrings_tell(name):
+def test_one_portrait_serves_many_clips(codec, guide):
+    changes, one = torch.randn(2, 4, 2, 4, 3), guide.of(torch.tensor([0]))
+    both = guide.of(torch.tensor([0, 0]))
+    torch.testing.assert_close(codec.decode(changes, one)[0], codec.decode(changes, both)[0])
+
+
+def test_no_change_is_the_portrait_before_training():
+    torch.manual_seed(0)
+    net = Codec(PRESETS["test"]).eval().requires_grad_(False)
+    portrait = torch.rand(1, 3, 64, 64) * 2 - 1
+    guide = net.guide(portrait)
+    still = net.change(net.encode(portrait), guide)
+    assert not still.any()
+    made = net.decode(torch.randn(1, 4, 1, 2, 2), guide)[0][:, :, 0]
+    torch.testing.assert_close(made, portrait, rtol=0, atol=1e-5)
+
+
+def test_pixels_come_from_where_the_flow_points():
+    picture = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 1, 8, 16)
+    flow = torch.tensor([2 / 16 * 3, 0.0]).view(1, 2, 1, 1).expand(1, 2, 2, 4)
+    seen = moved(picture, flow)[0, 0, 4]
+    np.testing.assert_allclose(seen, np.minimum(np.arange(16) + 3, 15), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tiny", "wide"])
+def test_sizes_and_work_are_as_the_docstring_tells(name):
     net = Codec(PRESETS[name])
     side = net.config.side
+    portrait = torch.zeros(1, 3, side, side)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        latents = net.encode(torch.zeros(1, 3, side, side))
-        into = counter.get_total_flops()
-        frames, state = net.decode(latents[:, :, None])
-    assert latents.shape == (1, 16, side // FACTOR, side // FACTOR)
-    assert frames.shape == (1, 3, 1, side, side)
-    assert len(state) == 4
-    weights = [sum(p.numel() for p in m.parameters()) / 1e6 for m in (net.encoder, net.decoder)]
-    work = [into / 1e9, (counter.get_total_flops() - into) / 1e9]
-    told = {"tiny": ([2.3, 1.5], [3.0, 1.9]), "cpu": ([0.9, 0.9], [0.2, 0.3])}[name]
-    np.testing.assert_allclose([weights, work], told, atol=0.05)
-    assert sum(weights) <= 10
+        guide = net.guide(portrait)
+        once = counter.get_total_flops()
+        net.draw(guide.latents, guide.latents, guide)
+    assert guide.latents.shape == (1, 32, side // FACTOR, side // FACTOR)
+    work = [once / 1e9, (counter.get_total_flops() - once) / 1e9]
+    weights = sum(p.numel() for p in net.parameters()) / 1e6
+    told = {"tiny": (4.5, 1.2, 1.8), "wide": (8.0, 2.1, 5.5)}[name]
+    np.testing.assert_allclose([weights, *work], told, atol=0.051)
 
 
 def test_a_written_codec_is_read_again(codec, tmp_path):
     write_codec(codec, tmp_path / "codec.safetensors")
     again = read_codec(tmp_path / "codec.safetensors")
     assert again.config == codec.config
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 128, 96, 3), np.uint8)
     latents = encode_pictures(again, pictures, batch=2)
     assert latents.shape == (3, 4, 4, 3)
     rows = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -106,27 +136,31 @@ def test_files_that_are_no_codec_are_refused(codec, tmp_path):
 
 
 def test_pictures_of_odd_sides_are_refused(codec):
-    with pytest.raises(InputError, match="multiples of 16"):
+    with pytest.raises(InputError, match="multiples of 32"):
         encode_pictures(codec, np.zeros((1, 60, 64, 3), np.uint8))
 
 
 def test_sizes_go_through_text():
-    config = PRESETS["cpu"]
+    config = PRESETS["wide"]
     assert CodecConfig.from_json(config.to_json()) == config
 
 
-def test_onnx_streams_as_torch_does(codec, tmp_path):
+def test_onnx_draws_as_torch_does(codec, tmp_path):
     files = export_codec(codec, tmp_path)
-    encoder, decoder = (
-        onnxruntime.InferenceSession(str(p)) for p in (files.encoder, files.decoder)
+    reads, encoder, decoder = (
+        onnxruntime.InferenceSession(str(p)) for p in (files.guide, files.encoder, files.decoder)
     )
     pictures = torch.rand(3, 3, 64, 64) * 2 - 1
-    latents = codec.encode(pictures)
-    (made,) = encoder.run(None, {"picture": pictures.numpy()})
-    np.testing.assert_allclose(made, latents.numpy(), atol=1e-5)
-    wanted, _ = codec.decode(latents.transpose(0, 1)[None])
-    state = [x.numpy() for x in codec.decoder.start(1, (4, 4))]
-    for i in range(3):
-        before = {f"before_{k}": x for k, x in enumerate(state)}
-        picture, *state = decoder.run(None, {"latents": made[i : i + 1], **before})
-        np.testing.assert_allclose(picture[0], wanted[0, :, i].numpy(), atol=1e-4)
+    guide = codec.guide(pictures[:1])
+    known = dict(zip(GUIDE, reads.run(None, {"picture": pictures[:1].numpy()}), strict=True))
+    for name, made in known.items():
+        np.testing.assert_allclose(made, getattr(guide, name), atol=1e-4)
+    (latents,) = encoder.run(None, {"picture": pictures.numpy()})
+    change = codec.change(codec.encode(pictures), guide)
+    made = (latents - known["latents"]) * codec.ratio.numpy()
+    np.testing.assert_allclose(made, change, atol=1e-4)
+    before = np.concatenate([made[:1], made[:-1]])
+    known["picture"] = pictures[:1].numpy()
+    (frames,) = decoder.run(None, {"change": made, "before": before, **known})
+    wanted, _ = codec.decode(change.transpose(0, 1)[None], guide)
+    np.testing.assert_allclose(frames, wanted[0].transpose(0, 1), atol=1e-3)

@@ -24,11 +24,12 @@ def export(
     outputs: Sequence[str],
     *,
     any_rows: bool = False,
+    axes: Mapping[str, Mapping[int, str]] | None = None,
 ) -> None:
     """Write ``module`` to the ONNX file ``path``, whole or not at all.
 
     ``inputs`` are examples by name, in the order of its arguments, and fix all shapes, but for the
-    first axis of all if ``any_rows``. ``outputs`` names what it returns.
+    first axis of all if ``any_rows``, or for the ``axes`` named. ``outputs`` names what it returns.
 
     Raises:
         ModelError: the network is too large for one file.
@@ -38,7 +39,8 @@ def export(
         raise ModelError(f"{weights / 2**30:.1f} GiB of weights do not fit into one ONNX file.")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    axes = {name: {0: "rows"} for name in (*inputs, *outputs)} if any_rows else None
+    if any_rows:
+        axes = {name: {0: "rows"} for name in (*inputs, *outputs)}
     with torch.inference_mode(), warnings.catch_warnings():
         # The exporter that traces needs no further package; PyTorch would have us use the other.
         warnings.simplefilter("ignore")

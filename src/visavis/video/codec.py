@@ -1,26 +1,30 @@
-"""Pictures of faces <-> latents: a compact autoencoder whose decoder streams.
+"""Pictures of one person <-> latents: a compact autoencoder whose decoder has the portrait.
 
-A frame of h x w pixels becomes 16 channels at h / 16 x w / 16 (f16c16). The encoder looks at one
-picture. The decoder also looks back: at the two coarsest levels each block sees the frame before,
-so that four frames stand behind a picture; what is left of them goes in and comes out as an
-argument, and decoding frame by frame is decoding the whole clip.
+A picture of h x w pixels becomes 32 channels at h / 32 x w / 32 (f32c32). What the decoder is given
+of a frame is the *change* of its latents from the portrait's; hair, skin and cloth come from the
+portrait itself. It moves the portrait's pixels and features by a flow that it finds at a sixteenth
+and refines at a quarter of the side (first-order motion model, Siarohin et al. 2019, without key
+points), and paints over what moving cannot give: the inside of mouths, lids, what was hidden. No
+change is the portrait. The decoder streams: a frame is made of its own change and of that of the
+frame before, which goes in as an argument.
 
 Wherever the size changes, the numbers also go a way without weights: cells are stacked into
 channels and averaged, channels repeated and unstacked (DC-AE, Chen et al. 2024, "Deep compression
 autoencoder", residual autoencoding). Dense convolutions without normalisation, most of the work far
-from full size, pixel shuffling at both ends: made for a CPU. ``tiny``: encoder 2.3, decoder 1.5
-million weights; 3.0 and 1.9 GFLOP (2 per product) a frame of 256 x 256.
+from full size, pixel shuffling at both ends: made for a CPU. ``tiny`` has 4.5 million weights; 1.2
+GFLOP (2 per product) once a portrait of 256 x 256, 1.8 a frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from visavis.errors import InputError
 from visavis.nn.checkpoints import check_keys, read_converted, write_converted
@@ -32,8 +36,25 @@ LEAST_LOG, MOST_LOG = -12.0, 6.0
 """Limits of the logarithm of a latent's variance."""
 FIRST_LOG = -4.0
 """Where it begins: with little noise, so that colours get through early."""
-State = tuple[Tensor, ...]
-"""Features (b, c, h, w) of the frame before, one for each block that looks back."""
+REACH = 16.0
+"""How many pixels a 1 of the network's flow moves."""
+
+
+class Guide(NamedTuple):
+    """What the decoder has of n portraits.
+
+    Their ``latents`` (n, c, h, w), normalised; ``fine`` (n, d, 8 h, 8 w) and ``middle``
+    (n, e, 4 h, 4 w) features; the ``picture`` (n, 3, 32 h, 32 w).
+    """
+
+    latents: Tensor
+    fine: Tensor
+    middle: Tensor
+    picture: Tensor
+
+    def of(self, rows: Tensor) -> Guide:
+        """Return the guides of the portraits numbered ``rows`` (m,)."""
+        return Guide(*(part[rows] for part in self))
 
 
 class Block(nn.Module):
@@ -52,26 +73,6 @@ class Block(nn.Module):
         return x + self.second(torch.relu(self.first(torch.relu(x))))
 
 
-class LookBack(nn.Module):
-    """Each frame is told what was at its place in the frame before; starts by not listening."""
-
-    def __init__(self, channels: int) -> None:
-        """Make it for ``channels`` channels."""
-        super().__init__()
-        self.both = nn.Conv2d(2 * channels, channels, 1)
-        nn.init.zeros_(self.both.weight)
-        nn.init.zeros_(self.both.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Map frames (b * t, c, h, w) that follow ``before`` (b, c, h, w), zero if nothing does.
-
-        Returns what becomes of them, and the last of the frames as they came in.
-        """
-        frames = x.unflatten(0, (before.shape[0], -1))
-        past = torch.cat([before.unsqueeze(1), frames[:, :-1]], 1).flatten(0, 1)
-        return x + self.both(torch.relu(torch.cat([x, past], 1))), frames[:, -1]
-
-
 class Shrink(nn.Module):
     """Half the size: a convolution, beside the mean of groups of stacked cells."""
 
@@ -83,7 +84,7 @@ class Shrink(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, i, h, w) to (n, o, h / 2, w / 2)."""
-        stacked = nn.functional.pixel_unshuffle(x, 2).unflatten(1, (-1, self.group))
+        stacked = functional.pixel_unshuffle(x, 2).unflatten(1, (-1, self.group))
         return self.conv(torch.relu(x)) + stacked.mean(2)
 
 
@@ -99,7 +100,7 @@ class Grow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, i, h, w) to (n, o, 2 h, 2 w)."""
         wide = self.conv(torch.relu(x)) + x.repeat_interleave(self.times, 1)
-        return nn.functional.pixel_shuffle(wide, 2)
+        return functional.pixel_shuffle(wide, 2)
 
 
 class Encoder(nn.Module):
@@ -109,7 +110,7 @@ class Encoder(nn.Module):
         """Make the untrained encoder of ``config``."""
         super().__init__()
         widths = config.encoder_widths
-        layers: list[nn.Module] = [nn.PixelUnshuffle(4), nn.Conv2d(48, widths[0], 3, padding=1)]
+        layers: list[nn.Module] = [nn.PixelUnshuffle(8), nn.Conv2d(192, widths[0], 3, padding=1)]
         for i, (width, depth) in enumerate(zip(widths, config.encoder_depths, strict=True)):
             layers += [Shrink(widths[i - 1], width)] if i else []
             layers += [Block(width) for _ in range(depth)]
@@ -119,111 +120,161 @@ class Encoder(nn.Module):
         nn.init.constant_(self.leave.bias[config.latent_channels :], FIRST_LOG)  # type: ignore[index]
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (n, 3, h, w) in [-1, 1] to two times (n, c, h / 16, w / 16)."""
+        """Map (n, 3, h, w) in [-1, 1] to two times (n, c, h / 32, w / 32)."""
         x = self.layers(picture)
         mean, log = self.leave(torch.relu(x)).chunk(2, 1)
         return mean + x.unflatten(1, (-1, self.group)).mean(2), log.clip(LEAST_LOG, MOST_LOG)
 
 
-class Level(nn.Module):
-    """The blocks of one size in the decoder."""
+class Sitter(nn.Module):
+    """A portrait's features for the decoder: at a quarter and at an eighth of the side."""
 
-    def __init__(self, width: int, depth: int, looks_back: bool) -> None:
-        """Make ``depth`` blocks of ``width`` channels."""
+    def __init__(self, config: CodecConfig) -> None:
+        """Make the untrained layers of ``config``."""
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
-        self.looks = nn.ModuleList(LookBack(width) for _ in range(depth if looks_back else 0))
+        *_, middle, fine = config.decoder_widths
+        self.enter = nn.Conv2d(48, fine, 3, padding=1)
+        self.block = Block(fine)
+        self.shrink = Shrink(fine, middle)
+        self.deep = Block(middle)
 
-    def forward(self, x: Tensor, before: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map (b * t, c, h, w) to the same shape; ``before`` has an entry for each look back."""
-        last: list[Tensor] = []
-        for block in self.blocks:
-            x = block(x)
-            if self.looks:
-                x, end = self.looks[len(last)](x, before[len(last)])
-                last.append(end)
-        return x, last
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (n, 3, h, w) in [-1, 1] to (n, d, h / 4, w / 4) and (n, e, h / 8, w / 8)."""
+        fine = self.block(self.enter(functional.pixel_unshuffle(picture, 4)))
+        return fine, self.deep(self.shrink(fine))
+
+
+def moved(x: Tensor, flow: Tensor) -> Tensor:
+    """Return ``x`` (n, c, h, w) with every place taken from where ``flow`` (n, 2, i, j) says.
+
+    A flow of 1 is half the width (or height) to the right (or down). It is enlarged to h x w first;
+    beyond the edges the picture goes on as its last pixels. In float32 whatever comes in.
+    """
+    size = x.shape[-2:]
+    flow = functional.interpolate(flow.float(), size=size, mode="bilinear", align_corners=False)
+    down, along = (
+        (torch.arange(n, device=x.device, dtype=torch.float32) + 0.5) * (2.0 / n) - 1.0
+        for n in size
+    )
+    rows = torch.stack([flow[:, 0] + along, flow[:, 1] + down[:, None]], -1)
+    return functional.grid_sample(
+        x.float(), rows, mode="bilinear", padding_mode="border", align_corners=False
+    )
 
 
 class Decoder(nn.Module):
-    """Latents -> frames, each from its own latents and the frames before it."""
-
-    LOOKING_BACK = 2
-    """The coarsest levels, whose blocks see the frame before."""
+    """Changes -> frames of the portrait that goes with them."""
 
     def __init__(self, config: CodecConfig) -> None:
-        """Make the untrained decoder of ``config``."""
+        """Make the untrained decoder of ``config``: at first it returns the portrait."""
         super().__init__()
-        widths = config.decoder_widths
-        self.entry = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
+        widths, depths = config.decoder_widths, config.decoder_depths
+        channels, (*_, middle, fine), painter = config.latent_channels, widths, config.painter_width
+        self.entry = nn.Conv2d(3 * channels, widths[0], 3, padding=1)
         self.levels = nn.ModuleList(
-            Level(width, depth, i < self.LOOKING_BACK)
-            for i, (width, depth) in enumerate(zip(widths, config.decoder_depths, strict=True))
+            nn.Sequential(*(Block(width) for _ in range(depth)))
+            for width, depth in zip(widths, depths, strict=True)
         )
-        self.times = widths[0] // config.latent_channels
         self.grow = nn.ModuleList(Grow(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.smooth = nn.ModuleList(nn.Conv2d(b, b, 3, padding=1) for b in widths[2:])
-        self.leave = nn.Conv2d(widths[-1], 3 * 4, 3, padding=1)
+        self.meet = nn.ModuleList([
+            nn.Conv2d(2 * middle, middle, 1), nn.Conv2d(2 * fine, fine, 3, padding=1)
+        ])  # fmt: skip
+        self.flows = nn.ModuleList(nn.Conv2d(n, 2, 3, padding=1) for n in (middle, fine))
+        self.enter = nn.Conv2d(48 + fine, painter, 3, padding=1)
+        self.paint = Block(painter)
+        self.leave = nn.Conv2d(painter, 48, 3, padding=1)
+        for layer in (*self.flows, self.leave):
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def start(self, count: int, size: tuple[int, int]) -> State:
-        """Return the state before the first frame of ``count`` clips, latents ``size`` (h, w)."""
-        weight = self.entry.weight
-        levels = list(self.levels)[: self.LOOKING_BACK]
-        shapes = [
-            (count, level.blocks[0].first.in_channels, size[0] << i, size[1] << i)
-            for i, level in enumerate(levels)
-            for _ in level.looks
-        ]
-        return tuple(torch.zeros(s, dtype=weight.dtype, device=weight.device) for s in shapes)
+    def forward(self, change: Tensor, before: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
+        """Return frames (n, 3, 32 h, 32 w) and how pixels moved (n, 2, 8 h, 8 w).
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map latents (b * t, c, h, w), clip by clip, to frames (b * t, 3, 16 h, 16 w).
-
-        ``state`` (of ``start``, or of the frames before) says how many clips there are.
+        ``change`` (n, c, h, w) and ``before``, the one of the frame before each, and the latents of
+        ``guide`` are as the encoder gives them, not normalised.
         """
-        x = self.entry(x) + x.repeat_interleave(self.times, 1)
-        after: list[Tensor] = []
-        for i, level in enumerate(self.levels):
-            if i:
-                x = self.grow[i - 1](x)
-            if i >= self.LOOKING_BACK:
-                x = x + self.smooth[i - self.LOOKING_BACK](torch.relu(x))
-            x, last = level(x, state[len(after) :])
-            after += last
-        return nn.functional.pixel_shuffle(self.leave(torch.relu(x)), 2), tuple(after)
+        x = self.entry(torch.cat([change, before, guide.latents], 1))
+        x = self.levels[1](self.grow[0](self.levels[0](x)))
+        x = torch.cat([self.grow[1](x), guide.middle], 1)
+        x = self.levels[2](self.meet[0](x))
+        size = guide.picture.shape[-2:]
+        unit = torch.tensor([2 * REACH / size[1], 2 * REACH / size[0]], device=x.device)
+        coarse = self.flows[0](torch.relu(x)).float() * unit[:, None, None]
+        x = self.grow[2](x)
+        x = torch.cat([x, moved(guide.fine, coarse).to(x.dtype)], 1)
+        x = self.levels[3](self.meet[1](x))
+        larger = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear")
+        flow = larger + self.flows[1](torch.relu(x)).float() * unit[:, None, None]
+        picture = moved(guide.picture, flow)
+        seen = functional.pixel_unshuffle(picture, 4).to(x.dtype)
+        paint = self.leave(torch.relu(self.paint(self.enter(torch.cat([seen, x], 1)))))
+        return picture + functional.pixel_shuffle(paint.float(), 4), flow
 
 
 class Codec(nn.Module):
     """Encoder, decoder, and the constants by which latents get mean 0 and deviation 1.
 
-    Pictures are (…, h, w) in [-1, 1], h and w multiples of 16; latents of clips (b, c, t, h, w).
+    Pictures are (…, h, w) in [-1, 1], h and w multiples of 32. Latents are normalised; changes are
+    differences of two times ``ratio``, of deviation 1 over the frames of clips.
     """
 
     mean: Tensor
     std: Tensor
+    ratio: Tensor
 
     def __init__(self, config: CodecConfig) -> None:
         """Make the untrained codec of ``config``; its constants are 0 and 1."""
         super().__init__()
         self.config = config
-        self.encoder, self.decoder = Encoder(config), Decoder(config)
+        self.encoder, self.sitter, self.decoder = Encoder(config), Sitter(config), Decoder(config)
         self.register_buffer("mean", torch.zeros(config.latent_channels, 1, 1))
-        self.register_buffer("std", torch.ones(config.latent_channels, 1, 1))
+        for name in ("std", "ratio"):
+            self.register_buffer(name, torch.ones(config.latent_channels, 1, 1))
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Return the latents (n, c, h / 16, w / 16) of ``pictures`` (n, 3, h, w)."""
+        """Return the latents (n, c, h / 32, w / 32) of ``pictures`` (n, 3, h, w)."""
         return (self.encoder(pictures)[0] - self.mean) / self.std
 
-    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the frames (b, 3, t, 16 h, 16 w) of ``latents`` (b, c, t, h, w), and the state.
+    def guide(self, portraits: Tensor) -> Guide:
+        """Return what the decoder needs of ``portraits`` (n, 3, h, w); once per portrait."""
+        fine, middle = self.sitter(portraits)
+        return Guide(self.encode(portraits), fine, middle, portraits)
 
-        ``state`` is what decoding the latents before these returned; None: there were none.
+    def change(self, latents: Tensor, guide: Guide) -> Tensor:
+        """Return how ``latents`` (n, c, h, w) differ from their portraits'."""
+        return (latents - guide.latents) * self.ratio
+
+    def decode(
+        self, changes: Tensor, guide: Guide, before: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return frames (b, 3, t, 32 h, 32 w) of ``changes`` (b, c, t, h, w), and the last change.
+
+        ``guide`` of b portraits or of one for all; ``before`` (b, c, h, w) is the change of the
+        frame before the first, as returned; None: the clip begins.
         """
-        count, _, frames, height, width = latents.shape
-        begun = self.decoder.start(count, (height, width)) if state is None else state
-        rows = latents.transpose(1, 2).flatten(0, 1) * self.std + self.mean
-        made, after = self.decoder(rows, begun)
-        return made.unflatten(0, (count, frames)).transpose(1, 2), after
+        count, _, frames, *_ = changes.shape
+        rows = changes.transpose(1, 2)
+        first = rows[:, 0] if before is None else before
+        past = torch.cat([first[:, None], rows[:, :-1]], 1).flatten(0, 1)
+        known = torch.arange(count, device=rows.device) % len(guide.latents)
+        made = self.draw(rows.flatten(0, 1), past, guide.of(known.repeat_interleave(frames)))
+        return made.unflatten(0, (count, frames)).transpose(1, 2), rows[:, -1]
+
+    def draw(self, change: Tensor, before: Tensor, guide: Guide) -> Tensor:
+        """Return frames (n, 3, 32 h, 32 w) of ``change`` after ``before`` (n, c, h, w) each."""
+        raw = guide._replace(latents=guide.latents * self.std + self.mean)
+        scale = self.std / self.ratio
+        made: Tensor = self.decoder(change * scale, before * scale, raw)[0]
+        return made
+
+
+class _Guides(nn.Module):
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.codec.guide(picture))[:-1]
 
 
 class _Reads(nn.Module):
@@ -240,16 +291,20 @@ class _Draws(nn.Module):
         super().__init__()
         self.codec = codec
 
-    def forward(self, latents: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        rows = latents * self.codec.std + self.codec.mean
-        picture, after = self.codec.decoder(rows, state)
-        return (picture, *after)
+    def forward(self, change: Tensor, before: Tensor, *guide: Tensor) -> Tensor:
+        many = (part.expand(change.shape[0], -1, -1, -1) for part in guide)
+        return self.codec.draw(change, before, Guide(*many))
+
+
+GUIDE = ("latents", "fine", "middle")
+"""What guide.onnx returns; decoder.onnx takes them, then ``picture``, as they are."""
 
 
 @dataclass(frozen=True)
 class Exported:
     """The files of ``export_codec``."""
 
+    guide: Path
     encoder: Path
     decoder: Path
 
@@ -257,21 +312,22 @@ class Exported:
 def export_codec(codec: Codec, folder: Path) -> Exported:
     """Write ``codec`` to ``folder`` as ONNX, for pictures of its own side.
 
-    encoder.onnx: ``picture`` (n, 3, h, w) -> ``latents`` (n, c, h / 16, w / 16).
-    decoder.onnx, a frame a call: ``latents`` and ``before_0`` … (zero at first) -> ``picture`` and
-    ``after_0`` …, to be given as ``before_0`` … of the next call.
+    guide.onnx: ``picture`` (n, 3, h, w) -> ``latents``, ``fine``, ``middle``.
+    encoder.onnx: ``picture`` (n, 3, h, w) -> ``latents`` (n, c, h / 32, w / 32).
+    decoder.onnx: ``change`` and ``before`` (n, c, h / 32, w / 32) and, of one portrait or of n,
+    ``latents``, ``fine``, ``middle``, ``picture`` -> ``frame`` (n, 3, h, w).
     """
     side, cells = codec.config.side, codec.config.side // FACTOR
-    files = Exported(folder / "encoder.onnx", folder / "decoder.onnx")
-    export(
-        _Reads(codec), files.encoder, {"picture": torch.zeros(1, 3, side, side)}, ["latents"],
-        any_rows=True,
-    )  # fmt: skip
-    state = codec.decoder.start(1, (cells, cells))
-    latents = torch.zeros(1, codec.config.latent_channels, cells, cells)
-    inputs = {"latents": latents} | {f"before_{i}": x for i, x in enumerate(state)}
-    outputs = ["picture", *(f"after_{i}" for i in range(len(state)))]
-    export(_Draws(codec), files.decoder, inputs, outputs, any_rows=True)
+    files = Exported(*(folder / f"{name}.onnx" for name in ("guide", "encoder", "decoder")))
+    picture = {"picture": torch.zeros(2, 3, side, side)}
+    export(_Guides(codec), files.guide, picture, GUIDE, any_rows=True)
+    export(_Reads(codec), files.encoder, picture, GUIDE[:1], any_rows=True)
+    change = torch.zeros(2, codec.config.latent_channels, cells, cells)
+    with torch.no_grad():
+        guide = codec.guide(picture["picture"][:1])
+    inputs = {"change": change, "before": change} | guide._asdict()
+    axes = {n: {0: "portraits" if n in guide._fields else "rows"} for n in (*inputs, "frame")}
+    export(_Draws(codec), files.decoder, inputs, ["frame"], axes=axes)
     return files
 
 
@@ -298,10 +354,10 @@ def read_codec(path: Path, device: str = "cpu") -> Codec:
 
 @torch.inference_mode()
 def encode_pictures(codec: Codec, pictures: ImageArray, batch: int = 32) -> FloatArray:
-    """Return the latents (t, c, h / 16, w / 16) of RGB uint8 ``pictures`` (t, h, w, 3).
+    """Return the latents (t, c, h / 32, w / 32) of RGB uint8 ``pictures`` (t, h, w, 3).
 
     Raises:
-        InputError: height or width is not a multiple of 16.
+        InputError: height or width is not a multiple of 32.
     """
     if pictures.shape[1] % FACTOR or pictures.shape[2] % FACTOR:
         raise InputError(

@@ -1,15 +1,12 @@
-"""The sizes of the face video codec: the shipped ones, and smaller ones for a CPU and for tests."""
+"""The sizes of the face video codec: the shipped ones, and small ones for tests."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from visavis.errors import WeightsMismatch
+from visavis.nn import sizes
 
-FACTOR = 16
+FACTOR = 32
 """Pixels of a picture, along each axis, to a cell of its latents."""
 
 
@@ -21,18 +18,20 @@ class CodecConfig:
     """
 
     side: int = 256
-    latent_channels: int = 16
+    latent_channels: int = 32
     encoder_widths: tuple[int, int, int] = (64, 128, 256)
-    """At a quarter, an eighth, a sixteenth of the side; each at most four times the one before."""
-    encoder_depths: tuple[int, int, int] = (1, 2, 1)
-    decoder_widths: tuple[int, int, int, int] = (160, 80, 40, 20)
-    """At a sixteenth, an eighth, a quarter, a half; the first a multiple of the latents'."""
-    decoder_depths: tuple[int, int, int, int] = (2, 2, 2, 0)
-    """Spatial blocks; at the two coarsest levels each is followed by a look at the frame before."""
+    """At an eighth, a sixteenth, a thirty-second of the side; each at most four times the one
+    before."""
+    encoder_depths: tuple[int, int, int] = (1, 1, 1)
+    decoder_widths: tuple[int, int, int, int] = (256, 128, 64, 32)
+    """At a thirty-second to a quarter; each at least a quarter of the one before."""
+    decoder_depths: tuple[int, int, int, int] = (1, 1, 2, 1)
+    painter_width: int = 48
+    """Of the last layers, at a quarter of the side, which paint over the warped portrait."""
 
     def to_json(self) -> str:
         """Return it as text, for the metadata of a file of weights."""
-        return json.dumps(asdict(self))
+        return sizes.written(self)
 
     @staticmethod
     def from_json(text: str) -> CodecConfig:
@@ -41,20 +40,15 @@ class CodecConfig:
         Raises:
             WeightsMismatch: a name in it is unknown or missing.
         """
-        given: Mapping[str, Any] = json.loads(text)
-        known = {f.name for f in fields(CodecConfig)}
-        if set(given) != known:
-            odd = ", ".join(sorted(set(given) ^ known))
-            raise WeightsMismatch(f"The codec's sizes differ from what is known here: {odd}.")
-        sizes: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
-        }
-        return CodecConfig(**sizes)
+        return sizes.read(CodecConfig, text, "Train the codec again: visavis train vae")
 
 
 PRESETS: dict[str, CodecConfig] = {
     "tiny": CodecConfig(),
-    "cpu": CodecConfig(128, 16, (32, 64, 128), (1, 2, 2), (128, 64, 32, 16), (2, 2, 1, 0)),
-    "test": CodecConfig(64, 4, (8, 16, 16), (1, 1, 1), (16, 16, 8, 8), (1, 1, 1, 0)),
-}
-"""``tiny`` for a GPU at 256 px, ``cpu`` for two cores at 128 px, ``test`` for tests."""
+    "wide": CodecConfig(
+        encoder_depths=(1, 2, 2), decoder_widths=(256, 128, 64, 64), decoder_depths=(2, 2, 3, 2),
+        painter_width=96,
+    ),
+    "test": CodecConfig(64, 4, (8, 16, 16), (1, 1, 1), (16, 16, 8, 8), (1, 1, 1, 1), 8),
+}  # fmt: skip
+"""``tiny`` for CPUs, ``wide`` for a GPU to train, ``test`` for tests."""
