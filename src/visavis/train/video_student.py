@@ -1,0 +1,260 @@
+"""What both stages of distilling latent video share: ``video_consistency`` and ``video_eft``.
+
+A student with the base model's weights, its slow copy (which says what is right), its average
+(which is kept), the frozen base model, and the discriminator that looks through it
+(train/video_judge.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visavis.nn import sizes
+from visavis.timing import Stopwatch
+from visavis.train.latent_clips import LatentClips
+from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
+from visavis.train.video_judge import Eye, VideoJudge, View, judge_loss, student_loss
+from visavis.video.conditions import Conditions
+from visavis.video.denoiser import PAST_FRAMES, VideoNetworks
+from visavis.video.rolling import Rolling
+from visavis.video.sizes import VideoConfig
+from visavis.video.weights import write_networks
+
+MOUTH, EYES = 3.0, 1.0
+"""What is added to the weight of a cell, 1, that shows them."""
+SOFT = 0.1
+"""Where the loss turns from a square to a straight line, in deviations of the changes."""
+JUDGING = 3e-4
+"""The judge's learning rate."""
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class StudentPlan:
+    """How a student is trained.
+
+    ``base`` is the state.pt of the base model; ``batch`` counts frames, past ones too. ``change``
+    weighs the error of changes from frame to frame, ``adversarial`` what the discriminator thinks,
+    from the share ``calm`` of the steps on and in every ``turn``-th step; 0: without one.
+    ``minutes`` (0: any) is how long this run may take; it ends saved, to be resumed. ``start`` is
+    the state.pt of an earlier student, its discriminator too.
+    """
+
+    data: Path
+    base: Path
+    out: Path
+    steps: int = 400
+    batch: int = 64
+    rate: float = 3e-4
+    seed: int = 0
+    change: float = 1.0
+    adversarial: float = 0.01
+    calm: float = 0.2
+    turn: int = 2
+    slow: float = 0.95
+    average: float = 0.99
+    save_every: int = 100
+    minutes: float = 0.0
+    device: str = "cpu"
+    threads: int = 1
+    workers: int = 0
+    resume: bool = False
+    start: Path | None = None
+
+
+@dataclass
+class Distillation:
+    """Everything that training changes, and what it is made from.
+
+    ``ratio`` (c, 1, 1) of the changes belongs to the weights and is kept with them.
+    """
+
+    teacher: VideoNetworks
+    student: VideoNetworks
+    slow: VideoNetworks
+    average: VideoNetworks
+    eye: Eye
+    judge: VideoJudge
+    optimiser: torch.optim.Optimizer
+    judging: torch.optim.Optimizer
+    ratio: Tensor
+    step: int = 0
+
+    def parts(self) -> dict[str, Any]:
+        """Return what has a state of its own, named as states of the base model name it."""
+        names = ("slow", "average", "judge", "optimiser", "judging")
+        return {"net": self.student, **{name: getattr(self, name) for name in names}}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is needed to go on."""
+        states = {name: part.state_dict() for name, part in self.parts().items()}
+        config = self.student.config.to_json()
+        return {**states, "ratio": self.ratio, "step": self.step, "config": config}
+
+
+def read_state(path: Path, device: str) -> tuple[VideoNetworks, dict[str, Any]]:
+    """Return the averaged networks of the state.pt ``path``, frozen, and all that it holds."""
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
+    networks = VideoNetworks(VideoConfig.from_json(state["config"])).to(device)
+    networks.load_state_dict(state["average"])
+    return networks.eval().requires_grad_(False), state
+
+
+def begin(plan: StudentPlan) -> Distillation:
+    """Return a student equal to the base model, or to the one ``plan`` starts from or resumes."""
+    torch.manual_seed(plan.seed)
+    teacher, learnt = read_state(plan.base, plan.device)
+    eye, (slow, average) = Eye(teacher), (copy.deepcopy(teacher) for _ in range(2))
+    student = copy.deepcopy(teacher).train().requires_grad_(True)
+    judge = VideoJudge(eye.widths).to(plan.device)
+    work = Distillation(
+        teacher, student, slow, average, eye, judge,
+        torch.optim.AdamW(student.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=0.01),
+        torch.optim.AdamW(judge.parameters(), JUDGING, betas=(0.5, 0.98), weight_decay=0.01),
+        learnt["ratio"],
+    )  # fmt: skip
+    source = plan.out / "state.pt" if plan.resume else plan.start
+    if source is None:
+        return work
+    state = torch.load(source, weights_only=True, map_location=plan.device)
+    if plan.resume:
+        for name, part in work.parts().items():
+            part.load_state_dict(state[name])
+        work.step = int(state["step"])
+        return work
+    for net in (student, slow, average):
+        net.load_state_dict(state["average"])
+    judge.load_state_dict(state["judge"])
+    return work
+
+
+def hearing(networks: VideoNetworks) -> Callable[[Tensor, Tensor, Conditions], Tensor]:
+    """Return ``networks`` as a function that computes in bfloat16 and gives float32."""
+
+    def guess(frames: Tensor, time: Tensor, told: Conditions) -> Tensor:
+        with torch.autocast(frames.device.type, torch.bfloat16):
+            clean: Tensor = networks(frames, time, told)
+        return clean.float()
+
+    return guess
+
+
+def cells(batch: Batch) -> Tensor:
+    """Return the weights (b, 1, n, h, w) of the new frames' cells; their mean is 1."""
+    both = (1 + MOUTH * batch["mouth"] + EYES * batch["eyes"])[:, :, PAST_FRAMES:]
+    return both / both.mean()
+
+
+def apart(made: Tensor, right: Tensor, weight: Tensor, change: float) -> Tensor:
+    """Return how far ``made`` is from ``right`` (b, c, n, h, w), cells counting by ``weight``.
+
+    Pseudo-Huber (Song and Dhariwal 2024), also, ``change``-fold, of what changes from each frame to
+    the next; both go on from the same frame.
+    """
+    off = made - right
+    steps = torch.diff(off, dim=2, prepend=torch.zeros_like(off[:, :, :1]))
+    each = [((x.square() + SOFT**2).sqrt() - SOFT) * weight for x in (off, steps)]
+    return each[0].mean() + change * each[1].mean()
+
+
+def opinion(
+    plan: StudentPlan, work: Distillation, batch: Batch, made: Tensor, told: Conditions
+) -> dict[str, Tensor]:
+    """Teach the discriminator with ``made`` (b, c, t, h, w), past and new frames; return its loss
+    and what it has against them. Nothing while its time has not come.
+
+    ``told`` has the base network's own portrait in it.
+    """
+    if plan.adversarial == 0 or work.step < plan.calm * plan.steps or work.step % plan.turn:
+        return {}
+    rng = np.random.default_rng([plan.seed, work.step, 2])
+    view = View.drawn(made, told, PAST_FRAMES, batch["heard"])
+    loss = judge_loss(work.judge, work.eye, (batch["change"], made.detach()), view, rng)
+    descend(loss, work.judge, work.judging, JUDGING)
+    return {"judge": loss, "adversarial": student_loss(work.judge, work.eye, made, view)}
+
+
+def descended(plan: StudentPlan, work: Distillation, total: Tensor) -> None:
+    """Make one step of the student down ``total``; its copies follow."""
+    rate = cosine_rate(plan.rate, work.step, plan.steps, 30, 0.05)
+    descend(total, work.student, work.optimiser, rate)
+    work.step += 1
+    follow(work.slow, work.student, plan.slow)
+    follow(work.average, work.student, min(plan.average, work.step / (work.step + 10)))
+
+
+class Draws(torch.utils.data.Dataset[Batch]):
+    """The batch of each step: a function of the seed and the step alone, whoever makes it."""
+
+    def __init__(
+        self, plan: StudentPlan, clips: LatentClips, lengths: Callable[[np.random.Generator], int]
+    ) -> None:
+        """Draw from ``clips``, as many new frames as ``lengths`` says."""
+        self._plan, self._clips, self._lengths = plan, clips, lengths
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return a batch of clips (see ``LatentClips.draw``)."""
+        rng = np.random.default_rng([self._plan.seed, step])
+        frames = self._lengths(rng)
+        count = max(2, round(self._plan.batch / (frames + PAST_FRAMES)))
+        return self._clips.draw(rng, count, frames)
+
+
+def distil(
+    plan: StudentPlan,
+    work: Distillation,
+    draws: Draws,
+    learn: Callable[[Batch], dict[str, float]],
+    examine: Callable[[], dict[str, float]],
+) -> Iterable[dict[str, Any]]:
+    """Make the steps of ``plan``; yield a row of the log when it is time to save."""
+    batches: Iterable[Batch] = torch.utils.data.DataLoader(
+        draws, batch_size=None, sampler=range(work.step, plan.steps),
+        num_workers=plan.workers, pin_memory=plan.device != "cpu",
+    )  # fmt: skip
+    rows, watch = [], Stopwatch()
+    for batch in batches:
+        moved = {k: v.to(plan.device, non_blocking=True) for k, v in batch.items()}
+        rows.append(learn(moved))
+        is_over = 0 < 60 * plan.minutes < watch.elapsed_s() or work.step == plan.steps
+        if is_over or work.step % plan.save_every == 0:
+            spent = {"minutes": round(watch.elapsed_s() / 60, 2)}
+            yield {"step": work.step, **mean_of(rows), **examine(), **spent}
+            rows = []
+        if is_over:
+            return
+
+
+def save(plan: StudentPlan, work: Distillation, row: dict[str, Any], how: Rolling) -> None:
+    """Write state, log line, the averaged networks and ``how`` they are to be rolled."""
+    keep(plan.out, work.state(), row)
+    write_networks(plan.out / "networks.safetensors", work.average)
+    (plan.out / "rolling.json").write_text(sizes.written(how), "utf-8")
+
+
+def parser_of(name: str, text: str | None, kind: type[StudentPlan]) -> argparse.ArgumentParser:
+    """Return a parser that knows the numbers and paths of the plan ``kind`` of task ``name``."""
+    parser = argparse.ArgumentParser(prog=f"visavis train {name}", description=text)
+    parser.add_argument("--data", type=Path, required=True, help="shards with latents")
+    parser.add_argument("--base", type=Path, required=True, help="state.pt of the base model")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="state.pt of an earlier student to start from")
+    parser.add_argument("--gpu", action="store_true", help="defaults for one H200, 20 minutes")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--device")
+    types = {"int": int, "float": float}
+    for field in fields(kind):
+        if field.type in types:
+            flag = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(flag, type=types[str(field.type)])
+    return parser
