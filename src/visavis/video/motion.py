@@ -36,9 +36,6 @@ from visavis.video.settings import LatentSettings
 from visavis.video.sizes import SPEECH_ROWS
 from visavis.video.studio import LatentLooks, Net, Reference
 
-_SHORTEST = 2
-"""New frames of the shortest clips that networks are trained for."""
-
 
 class Refers(Protocol):
     """Edits portraits: studio.Studio."""
@@ -189,15 +186,15 @@ class LatentMotion:
 
     def _next(self, state: LatentState, timeline: Timeline) -> tuple[int, int]:
         """Return the place of the next clip in the plan, and its frames: up to a change of labels,
-        after which the plan begins anew.
+        after which the plan begins anew. One frame that would be left before a change goes with it.
         """
         told = labels([_wish(timeline, state.frame)])
         has_changed = bool(state.labels.size) and (state.labels[:, -1:] != np.stack(told)).any()
         clip = 0 if has_changed else state.clip
         length = self._plan.length(clip)
-        asked = np.stack(labels([_wish(timeline, state.frame + i) for i in range(length)]))
+        asked = np.stack(labels([_wish(timeline, state.frame + i) for i in range(length + 2)]))
         turns = np.flatnonzero((asked[:, 1:] != asked[:, :-1]).any(0)) + 1
-        return clip, int(next((turn for turn in turns if turn >= _SHORTEST), length))
+        return clip, int(turns[0]) if len(turns) else length
 
     def _drawn(
         self, state: LatentState, timeline: Timeline, length: int
