@@ -14,7 +14,7 @@ from visavis.diffusion.samplers import cosine_times, sample_consistency, sample_
 from visavis.errors import InputError  # noqa: E402
 from visavis.types import Phase  # noqa: E402
 from visavis.video import denoiser as documented  # noqa: E402
-from visavis.video.attention import MOST_ROWS, grid, in_parts, waves  # noqa: E402
+from visavis.video.attention import MOST_ROWS, attended, grid, in_parts, waves  # noqa: E402
 from visavis.video.blocks import Appearance  # noqa: E402
 from visavis.video.conditions import (  # noqa: E402
     UNKNOWN_EMOTION,
@@ -248,13 +248,14 @@ def test_places_of_a_frame_are_told_apart() -> None:
 
 
 @torch.no_grad()
-def test_large_batches_are_attended_to_in_parts() -> None:
+def test_attention_is_the_same_in_parts_and_written_out() -> None:
     query, key, value = torch.randn(3, 7, 2, 3, 4)
     mask = torch.rand(7, 1, 1, 3) > 0.3
     mask[..., 0] = True
     for told in (mask, None):
         whole = nn.functional.scaled_dot_product_attention(query, key, value, told)
         torch.testing.assert_close(in_parts(query, key, value, told, most=2), whole)
+        torch.testing.assert_close(attended(query, key, value, told), whole)
     assert MOST_ROWS <= 65_535
 
 

@@ -93,9 +93,23 @@ class Attention(nn.Module):
         key, value = kept
         if query.is_cuda and query.shape[0] > MOST_ROWS:
             found = in_parts(query, key, value, mask)
+        elif query.requires_grad and not query.is_cuda:
+            found = attended(query, key, value, mask)
         else:
             found = functional.scaled_dot_product_attention(query, key, value, mask)
         return self.out(found.transpose(1, 2).flatten(-2))
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Return scaled dot-product attention, written out.
+
+    On CPUs the way back through PyTorch's own takes six times as long for heads as narrow as ours
+    in half precision, and 40 % of a training step.
+    """
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1) @ value
 
 
 def in_parts(
