@@ -161,6 +161,6 @@ def test_onnx_draws_as_torch_does(codec, tmp_path):
     np.testing.assert_allclose(made, change, atol=1e-4)
     before = np.concatenate([made[:1], made[:-1]])
     known["picture"] = pictures[:1].numpy()
-    (frames,) = decoder.run(None, {"change": made, "before": before, **known})
+    frames, flow = decoder.run(None, {"change": made, "before": before, **known})
     wanted, _ = codec.decode(change.transpose(0, 1)[None], guide)
     np.testing.assert_allclose(frames, wanted[0].transpose(0, 1), atol=1e-3)

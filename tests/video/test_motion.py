@@ -206,17 +206,18 @@ def played(
     return list(spoken(animator, prepared, pieces, 3, happy))
 
 
-@pytest.mark.parametrize("fps", [25, 30])
-@pytest.mark.parametrize("how", [{}, {"steps": 2, "live": True}], ids=["offline", "live"])
+@pytest.mark.parametrize(
+    ("fps", "how"), [(25, {}), (30, {"steps": 2, "live": True})], ids=["offline", "live"]
+)
 def test_frames_are_the_same_bit_for_bit(
     latent_model: Path, portrait: Portrait, speech: np.ndarray, fps: int, how: dict[str, Any]
 ) -> None:
     animator = load(model=latent_model, fps=fps, **how)
-    prepared, sound = animator.prepare(portrait, (96, 96)), speech[8000:24_000]
+    prepared, sound = animator.prepare(portrait, (96, 96)), speech[8000:20_800]
+    count = -(-fps * 4 // 5)
     whole = played(animator, prepared, sound, [])
-    assert len(whole) == fps
-    assert [frame.index for frame in whole] == list(range(fps))
-    assert len({frame.image.tobytes() for frame in whole}) == fps
+    assert [frame.index for frame in whole] == list(range(count))
+    assert len({frame.image.tobytes() for frame in whole}) == count
     parts = played(animator, prepared, sound, [1, 700, 701, 3000, 7999, 12_000])
     stepped = []  # without a thread
     state = animator.start(prepared, 3)

@@ -262,9 +262,13 @@ class Codec(nn.Module):
 
     def draw(self, change: Tensor, before: Tensor, guide: Guide) -> Tensor:
         """Return frames (n, 3, 32 h, 32 w) of ``change`` after ``before`` (n, c, h, w) each."""
+        return self.draw_flow(change, before, guide)[0]
+
+    def draw_flow(self, change: Tensor, before: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
+        """Return what ``draw`` does, and how pixels moved (n, 2, 8 h, 8 w), as in ``moved``."""
         raw = guide._replace(latents=guide.latents * self.std + self.mean)
         scale = self.std / self.ratio
-        made: Tensor = self.decoder(change * scale, before * scale, raw)[0]
+        made: tuple[Tensor, Tensor] = self.decoder(change * scale, before * scale, raw)
         return made
 
 
@@ -291,13 +295,16 @@ class _Draws(nn.Module):
         super().__init__()
         self.codec = codec
 
-    def forward(self, change: Tensor, before: Tensor, *guide: Tensor) -> Tensor:
+    def forward(self, change: Tensor, before: Tensor, *guide: Tensor) -> tuple[Tensor, Tensor]:
         many = (part.expand(change.shape[0], -1, -1, -1) for part in guide)
-        return self.codec.draw(change, before, Guide(*many))
+        return self.codec.draw_flow(change, before, Guide(*many))
 
 
 GUIDE = ("latents", "fine", "middle")
 """What guide.onnx returns; decoder.onnx takes them, then ``picture``, as they are."""
+
+DRAWN = ("frame", "flow")
+"""What decoder.onnx returns."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +322,8 @@ def export_codec(codec: Codec, folder: Path) -> Exported:
     guide.onnx: ``picture`` (n, 3, h, w) -> ``latents``, ``fine``, ``middle``.
     encoder.onnx: ``picture`` (n, 3, h, w) -> ``latents`` (n, c, h / 32, w / 32).
     decoder.onnx: ``change`` and ``before`` (n, c, h / 32, w / 32) and, of one portrait or of n,
-    ``latents``, ``fine``, ``middle``, ``picture`` -> ``frame`` (n, 3, h, w).
+    ``latents``, ``fine``, ``middle``, ``picture`` -> ``frame`` (n, 3, h, w), and ``flow``
+    (n, 2, h / 4, w / 4), how its pixels moved.
     """
     side, cells = codec.config.side, codec.config.side // FACTOR
     files = Exported(*(folder / f"{name}.onnx" for name in ("guide", "encoder", "decoder")))
@@ -326,8 +334,8 @@ def export_codec(codec: Codec, folder: Path) -> Exported:
     with torch.no_grad():
         guide = codec.guide(picture["picture"][:1])
     inputs = {"change": change, "before": change} | guide._asdict()
-    axes = {n: {0: "portraits" if n in guide._fields else "rows"} for n in (*inputs, "frame")}
-    export(_Draws(codec), files.decoder, inputs, ["frame"], axes=axes)
+    axes = {n: {0: "portraits" if n in guide._fields else "rows"} for n in (*inputs, *DRAWN)}
+    export(_Draws(codec), files.decoder, inputs, DRAWN, axes=axes)
     return files
 
 
