@@ -53,7 +53,7 @@ class StudentPlan:
     data: Path
     base: Path
     out: Path
-    steps: int = 400
+    steps: int = 280
     batch: int = 64
     rate: float = 3e-4
     seed: int = 0
