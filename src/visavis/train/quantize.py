@@ -12,12 +12,12 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from visavis.nn.quantize import to_bytes
 from visavis.render.refiner import NO_GATES, compose
 from visavis.train.renderer_rows import Patches
 from visavis.train.tasks.renderer import KINDS
@@ -30,27 +30,8 @@ CALIBRATED_ON, JUDGED_ON, AT_A_TIME = 64, 64, 4
 
 def quantize(source: Path, out: Path, inputs: FloatArray) -> None:
     """Write the network ``source`` to ``out`` in bytes, with the ranges seen on ``inputs``."""
-    import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    metadata = onnx.load(str(source)).metadata_props
-    with TemporaryDirectory() as folder:
-        plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
-        _without_casts(source, plain)
-        quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
-        graph = onnx.load(str(ready)).graph
-        last = [node.name for node in graph.node if node.op_type == "Conv"][-1]
-        quantize_static(
-            str(ready), str(out), _Reader(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv"], nodes_to_exclude=[last],
-        )  # fmt: skip
-    model = onnx.load(str(out))
-    for entry in metadata:
-        kept = model.metadata_props.add()
-        kept.key, kept.value = entry.key, entry.value
-    onnx.save(model, str(out))
+    parts = np.array_split(inputs, -(-len(inputs) // AT_A_TIME))
+    to_bytes(source, out, [{"inputs": part} for part in parts])
 
 
 def apart(a: Path, b: Path, inputs: FloatArray) -> dict[str, float]:
@@ -69,26 +50,6 @@ def _run(path: Path, inputs: FloatArray) -> Iterator[Any]:
     for part in np.array_split(inputs, -(-len(inputs) // AT_A_TIME)):
         paint, gates = (*session.run(None, {"inputs": part}), NO_GATES)[:2]
         yield compose(part, paint, gates)
-
-
-def _without_casts(source: Path, out: Path) -> None:
-    """Write ``source`` with its half-precision weights unfolded to floats."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(out)
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-
-
-class _Reader:
-    """Hands ``inputs`` (n, c, h, w) to the calibration, a few at a time."""
-
-    def __init__(self, inputs: FloatArray) -> None:
-        self._parts = iter(np.array_split(inputs, -(-len(inputs) // AT_A_TIME)))
-
-    def get_next(self) -> dict[str, FloatArray] | None:
-        """Return the next inputs by name, None after the last."""
-        part = next(self._parts, None)
-        return None if part is None else {"inputs": part}
 
 
 def main() -> None:
