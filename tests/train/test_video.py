@@ -61,7 +61,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
     work = video.begin(cut, clips)
     cut.out.mkdir()
     video.learn(cut, work, video.Draws(cut, clips)[0])
-    video.save(cut, work, {})  # and then the process dies
+    video.save(cut, work, work.state(), {})  # and then the process dies
     video.run(dataclasses.replace(cut, resume=True))
     a, b = (torch.load(p.out / "state.pt", weights_only=True) for p in (whole, cut))
     assert a["step"] == b["step"] == 3
@@ -82,7 +82,7 @@ def test_another_training_begins_with_the_average(data, tmp_path):
     clips = LatentClips(data)
     first = video.begin(plan(data, tmp_path), clips)
     video.learn(plan(data, tmp_path), first, video.Draws(plan(data, tmp_path), clips)[0])
-    video.save(plan(data, tmp_path), first, {})
+    video.save(plan(data, tmp_path), first, first.state(), {})
     begun = video.begin(plan(data, tmp_path / "on", start=tmp_path / "state.pt"), clips)
     assert begun.step == 0
     for key, value in begun.net.state_dict().items():

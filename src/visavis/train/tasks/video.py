@@ -25,8 +25,10 @@ from torch import Tensor, nn
 
 from visavis.diffusion.schedule import CosineSchedule
 from visavis.timing import Stopwatch
+from visavis.train import loop
 from visavis.train.latent_clips import LatentClips, told
-from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
+from visavis.train.loop import cosine_rate, follow, keep, mean_of
+from visavis.train.team import Team, found_team, restore
 from visavis.train.video_exam import examine, judge_samples
 from visavis.types import FloatArray
 from visavis.video.codec import read_codec
@@ -106,43 +108,54 @@ def sizes_of(preset: str, latent: int) -> VideoConfig:
 class Work:
     """Everything that training changes: the networks, their average, the optimiser, the steps.
 
-    ``ratio`` (c, 1, 1) of the changes belongs to the weights and is kept with them.
+    ``ratio`` (c, 1, 1) of the changes belongs to the weights and is kept with them. With a ``team``
+    the average is what it was when ``state`` was last asked for.
     """
 
     net: nn.Module
     average: VideoNetworks
     optimiser: torch.optim.Optimizer
     ratio: Tensor
+    team: Team | None = None
     step: int = 0
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this process judges and writes."""
+        return self.team is None or self.team.is_first
+
     def state(self) -> dict[str, Any]:
-        """Return all that is needed to go on."""
-        return {
-            "net": self.net.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "ratio": self.ratio, "step": self.step,
-            "config": self.average.config.to_json(),
-        }  # fmt: skip
+        """Return all that is needed to go on; all of a team must ask for it at the same step."""
+        if self.team is None:
+            parts = {n: getattr(self, n).state_dict() for n in ("net", "average", "optimiser")}
+        else:
+            parts = self.team.gather(self.net, self.optimiser)
+            if self.is_first:
+                self.average.load_state_dict(parts["average"])
+        config = self.average.config.to_json()
+        return {**parts, "ratio": self.ratio, "step": self.step, "config": config}
 
 
-def begin(plan: Plan, clips: LatentClips) -> Work:
+def begin(plan: Plan, clips: LatentClips, team: Team | None = None) -> Work:
     """Return fresh networks, or those that ``plan`` starts from or resumes."""
     torch.manual_seed(plan.seed)
     net = VideoNetworks(sizes_of(plan.preset, clips.sizes[0]), plan.preset == "sd15")
     if plan.published:
         left = adopt(net, {part: read_part(path) for part, path in plan.published})
         log.info("%d tensors have no published counterpart", len(left))
-    net = net.to(plan.device, memory_format=torch.channels_last)
+    source = plan.out / "state.pt" if plan.resume else plan.start
+    state = {} if source is None else torch.load(source, weights_only=True, map_location="cpu")
+    if state:
+        net.load_state_dict(state["average"])
+    if team is None:
+        net = net.to(plan.device, memory_format=torch.channels_last)
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(net.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    work = Work(net, average, optimiser, torch.from_numpy(clips.ratio))
-    source = plan.out / "state.pt" if plan.resume else plan.start
-    if source is None:
-        return work
-    state = torch.load(source, weights_only=True, map_location=plan.device)
-    average.load_state_dict(state["average"])
-    net.load_state_dict(state["net" if plan.resume else "average"])
+    work = Work(net, average, optimiser, torch.from_numpy(clips.ratio), team)
+    if team is not None:
+        work.net, work.optimiser = team.join(net, optimiser)
     if plan.resume:
-        optimiser.load_state_dict(state["optimiser"])
+        restore(work.net, work.optimiser, state)
         work.step = int(state["step"])
     return work
 
@@ -226,9 +239,10 @@ def losses(guess: Tensor, batch: dict[str, Tensor], past: int = PAST_FRAMES) -> 
     return {**found, "total": total}
 
 
-def learn(plan: Plan, work: Work, draw: dict[str, Tensor], rank: int = 0) -> dict[str, float]:
+def learn(plan: Plan, work: Work, draw: dict[str, Tensor]) -> dict[str, float]:
     """Make one step; return the losses."""
-    torch.manual_seed(plan.seed * 1_000_003 + work.step + 7919 * rank)
+    rank = 0 if work.team is None else work.team.rank
+    torch.manual_seed(plan.seed * 1_000_003 + work.step + 500_009 * rank)
     batch = {k: v.to(plan.device, non_blocking=True) for k, v in draw.items()}
     clean, time = batch["change"], batch["time"]
     noisy = CosineSchedule().add_noise(clean, torch.randn_like(clean), time[:, None, :, None, None])
@@ -236,40 +250,60 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], rank: int = 0) -> dic
         guess = work.net(noisy, time, dropped(batch), reference=batch["reference"])
     found = losses(guess.float(), batch)
     rate = cosine_rate(plan.rate, work.step, plan.steps, 100, 0.02)
-    descend(found["total"], work.net, work.optimiser, rate)
+    (work.team or loop).descend(found["total"], work.net, work.optimiser, rate)
     work.step += 1
-    follow(work.average, work.net, min(plan.average, work.step / (work.step + 10)))
+    share = min(plan.average, work.step / (work.step + 10))
+    if work.team is None:
+        follow(work.average, work.net, share)
+    else:
+        work.team.follow(work.net, share)
     return {name: float(value.detach()) for name, value in found.items()}
 
 
-def save(plan: Plan, work: Work, row: dict[str, float]) -> None:
-    """Write state, log line and the averaged networks."""
-    keep(plan.out, work.state(), row)
+def save(plan: Plan, work: Work, state: dict[str, Any], row: dict[str, float]) -> None:
+    """Write ``state``, log line and the averaged networks."""
+    keep(plan.out, state, row)
     write_networks(plan.out / "networks.safetensors", work.average)
 
 
 def run(plan: Plan) -> None:
     """Train to the end of ``plan``; `out` gets state.pt, networks.safetensors and log.jsonl."""
+    team = found_team()
+    plan = plan if team is None else replace(plan, device=team.device)
     if plan.device == "cpu":
         torch.set_num_threads(plan.threads)
     plan.out.mkdir(parents=True, exist_ok=True)
     clips = LatentClips(plan.data, "train", ratio_of(plan.codec))
     held = LatentClips(plan.data, "validation", clips.ratio)
     log.info("%d clips to learn from, %d to judge by", len(clips), len(held))
-    work = begin(plan, clips)
+    work = begin(plan, clips, team)
     rows, watch = [], Stopwatch()
-    for draw in drawn(plan, clips, work.step):
+    for draw in drawn(plan, clips, work.step, 0 if team is None else team.rank):
         rows.append(learn(plan, work, draw))
         is_over = 0 < 60 * plan.minutes < watch.elapsed_s() or work.step == plan.steps
+        is_over = is_over if team is None else team.agree(is_over)
         if is_over or work.step % plan.save_every == 0:
-            found = examine(work.average, held, plan.device)
-            if is_over or work.step % plan.sample_every == 0:
-                found |= judge_samples(work.average, held, plan.device)
             spent = {"minutes": round(watch.elapsed_s() / 60, 2)}
-            save(plan, work, {"step": work.step, **mean_of(rows), **found, **spent})
+            conclude(plan, work, held, {"step": work.step, **mean_of(rows), **spent}, is_over)
             rows = []
         if is_over:
             return
+
+
+def conclude(
+    plan: Plan, work: Work, held: LatentClips, row: dict[str, float], is_last: bool
+) -> None:
+    """Judge the average by clips ``held`` out and save all; the others of a team wait."""
+    state = work.state()
+    if work.is_first:
+        average = work.average.to(plan.device)
+        found = examine(average, held, plan.device)
+        if is_last or work.step % plan.sample_every == 0:
+            found |= judge_samples(average, held, plan.device)
+        save(plan, work, state, {**row, **found})
+    if work.team is not None:
+        work.average.to("cpu")
+        work.team.wait()
 
 
 def ratio_of(codec: Path | None) -> FloatArray | None:
