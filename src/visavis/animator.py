@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from visavis.types import (
     Motion,
     Portrait,
 )
-from visavis.video.pipeline import ahead
+from visavis.video.pipeline import overlapped
 
 NOTHING_ASKED = Timeline()
 """The default controls at all times."""
@@ -365,8 +366,8 @@ def spoken(
 ) -> Iterator[Frame]:
     """Play ``pieces`` of sound, one's own and the other's, as a live session does."""
     if isinstance(animator, MotionAnimator) and animator.works_ahead:
-        for first, motion in ahead(_moves(animator, prepared, pieces, seed, timeline)):
-            yield from animator.draw(prepared, motion, first)
+        moves = _moves(animator, prepared, pieces, seed, timeline)
+        yield from overlapped(moves, partial(animator.draw, prepared))
         return
     state = animator.start(prepared, seed)
     for audio, other, final in _heard(pieces):

@@ -273,7 +273,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         played = _written(scene, writer, watch, progress, curves is not None, drawn)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
-    notes = (*sitter.warnings, *scene.warnings, *seal.warnings, *_lost(motion_out, played))
+    lost = (*_lost(motion_out, played), *_unheeded(model, play.timeline))
+    notes = (*sitter.warnings, *scene.warnings, *seal.warnings, *lost)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), notes)
 
 
@@ -304,6 +305,19 @@ def _lost(motion_out: str | Path | None, played: list[Motion]) -> list[str]:
         f"{motion_out} holds the head alone: these networks move keypoints, and not the 52 ARKit "
         "values that motion files hold."
     ]
+
+
+def _unheeded(model: str | Path | None, timeline: Timeline) -> list[str]:
+    """Return a warning if ``timeline`` asks for what a latent ``model`` cannot do."""
+    from visavis.video.opening import is_latent
+
+    if model is None or not is_latent(model):
+        return []
+    from visavis.video.motion import unheeded
+
+    names = ", ".join(name.replace("_", "-") for name in unheeded(timeline))
+    told = f"The model {model} knows phase, emotion and intensity; it does not heed {names}."
+    return [told] if names else []
 
 
 def _for_file(model: str | Path | None, motion: str | Path | None) -> str | None:

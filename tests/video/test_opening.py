@@ -52,6 +52,7 @@ def test_a_video_is_made(
     asked = Controls(emotion="happy", intensity=1.0)
     result = animate(portrait, sound, out, size=64, model=latent_model, controls=asked)
     assert (result.frames, result.size) == (13, (64, 64))
+    assert not any("heed" in note for note in result.warnings)
     assert out.stat().st_size > 1000
     shown = list(frames(portrait, sound, size=96, crop=False, model=latent_model, steps=2))
     assert len(shown) == 13
@@ -144,6 +145,9 @@ def test_what_it_cannot_do_is_refused(latent_model: Path, tmp_path: Path) -> Non
             animate(*given, model=latent_model, **how)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no motion that could be written"):
         animate(*given, model=latent_model, motion_out=motion)
+    asked = Controls(gaze=(0, 0), blink_rate=10)
+    result = animate(*given, size=64, model=latent_model, controls=asked)
+    assert result.warnings[-1].endswith("it does not heed gaze, blink-rate.")
     with pytest.raises(InputError, match="Leave background and quality out"):
         animate(*given, model=latent_model, background="green")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from visavis.errors import InputError
-from visavis.video.pipeline import ahead
+from visavis.types import Frame, Motion
+from visavis.video.pipeline import ahead, overlapped
 
 
 def test_items_come_in_order() -> None:
@@ -25,6 +27,26 @@ def test_an_error_comes_after_what_was_made_before_it() -> None:
     assert [next(made), next(made)] == [1, 2]
     with pytest.raises(InputError, match="no more"):
         next(made)
+
+
+def test_motion_and_pictures_are_made_by_threads_of_their_own() -> None:
+    where: dict[str, set[int]] = {"moves": set(), "draws": set()}
+
+    def moves() -> Iterator[tuple[int, Motion]]:
+        for first in range(0, 100, 5):
+            where["moves"].add(threading.get_ident())
+            yield first, Motion.rest(5)
+
+    def draw(motion: Motion, index: int) -> list[Frame]:
+        where["draws"].add(threading.get_ident())
+        return [Frame(np.zeros((1, 1, 3), np.uint8), index, motion)]
+
+    frames = overlapped(moves(), draw)
+    assert [next(frames).index for _ in range(12)] == list(range(12))
+    frames.close()  # type: ignore[attr-defined]
+    names = {*where["moves"], *where["draws"], threading.get_ident()}
+    assert len(names) == 3
+    assert "visavis-ahead" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_it_works_on_another_thread_one_item_ahead() -> None:

@@ -12,12 +12,12 @@ How ``motion.controls.Controls`` reach a network that knows of few of them:
 |---|---|
 | phase | the label; listening and idle faces hear silence |
 | emotion, intensity | the label, and the portrait edited by our own renderer (studio.py) |
-| all others | nothing: what moves cannot be told apart in latents |
+| all others | nothing: what moves cannot be told apart in latents (``unheeded`` tells) |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +35,9 @@ from visavis.video.rolling import Roll, after, drawn, opened
 from visavis.video.settings import LatentSettings
 from visavis.video.sizes import SPEECH_ROWS
 from visavis.video.studio import LatentLooks, Net, Reference
+
+_HEEDED = ("phase", "emotion", "intensity")
+"""The controls that make a difference."""
 
 
 class Refers(Protocol):
@@ -246,6 +249,17 @@ class LatentMotion:
             last=last,
         )
         return ended, _shown(np.concatenate([state.roll.past[:, :, -1:], made], 2), length)
+
+
+def unheeded(timeline: Timeline) -> list[str]:
+    """Return the names of the controls that ``timeline`` asks for and latent models do not heed."""
+    names = [f.name for f in fields(Controls) if f.name not in _HEEDED]
+    usual = Controls()
+    return [
+        name
+        for name in names
+        if any(getattr(wish, name) != getattr(usual, name) for _, wish in timeline.keys)
+    ]
 
 
 def _shown(changes: FloatArray, length: int) -> Motion:

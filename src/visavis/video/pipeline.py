@@ -1,19 +1,23 @@
 """Things made ahead of their use by a thread of their own: a clip is drawn while the next is made.
 
-U-Net and decoder run on two cores like that (LLIA's pipeline). What is made, and its order, stay
-what they are: the thread works alone, a few items ahead.
+U-Net and decoder run on two cores like that (LLIA's pipeline), beside whoever writes the frames.
+What is made, and its order, stay what they are: each thread works alone, a few items ahead.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from visavis.types import Frame, Motion
+
 Item = TypeVar("Item")
 
+_FRAMES = 2
+"""Pictures that wait to be written."""
 _POLL_S = 0.1
 """How soon a thread that waits sees that nobody wants more."""
 
@@ -55,6 +59,9 @@ class _Maker(Generic[Item]):
             self._put(_End(error))
         else:
             self._put(_End())
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()  # here, where it worked: it may have a thread of its own
 
     def _put(self, item: Item | _End) -> bool:
         """Hand ``item`` over; return whether it was wanted."""
@@ -83,3 +90,19 @@ def ahead(items: Iterable[Item], count: int = 1) -> Iterator[Item]:
             yield item
     finally:
         maker.close()
+
+
+def overlapped(
+    moves: Iterable[tuple[int, Motion]], draw: Callable[[Motion, int], list[Frame]]
+) -> Iterator[Frame]:
+    """Yield the frames of ``moves`` (number of the first, motion), drawn by ``draw`` one by one.
+
+    Motion is made by one thread and drawn by another.
+    """
+
+    def pictures() -> Iterator[Frame]:
+        for first, motion in ahead(moves):
+            for i in range(len(motion)):
+                yield from draw(motion[i : i + 1], first + i)
+
+    return ahead(pictures(), _FRAMES)
