@@ -23,13 +23,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name in ("networks", "codec", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--speech", type=float, default=1.0, help="guidance of a base model: 2")
     parser.add_argument("--longest", type=int, default=16, help="frames of the longest clips")
     for field in fields(Rolling):
         name = f"--{field.name.replace('_', '-')}"
         parser.add_argument(name, type=type(field.default), default=field.default)
     args = vars(parser.parse_args())
     rolling = Rolling(**{field.name: args[field.name] for field in fields(Rolling)})
-    files = export_latent(args["networks"], args["codec"], args["out"], rolling, args["longest"])
+    paths = (args[name] for name in ("networks", "codec", "out"))
+    files = export_latent(*paths, rolling, args["longest"], args["speech"])
     print(json.dumps({"files": {str(path): path.stat().st_size for path in files}}))
 
 

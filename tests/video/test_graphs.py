@@ -32,6 +32,35 @@ def opened(path):
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+@torch.no_grad()
+def test_guidance_is_made_within_the_file(tmp_path) -> None:
+    torch.manual_seed(0)
+    networks = VideoNetworks(VideoConfig.smallest()).eval()
+    for weight in networks.parameters():
+        if not weight.any():
+            nn.init.normal_(weight, std=0.2)
+    config, count, frames = networks.config, 2, 6
+    export_denoiser(networks, tmp_path / "denoiser.onnx", SIDE, speech=2.5)
+    known = networks.appearance(torch.randn(1, config.latent, SIDE, SIDE))
+    clip = (
+        torch.randn(count, config.latent, frames, SIDE, SIDE),
+        torch.rand(count, frames),
+        torch.randn(count, frames, config.tokens, config.speech),
+        torch.ones(count, frames, dtype=torch.int64),
+        torch.ones(count, frames, dtype=torch.int64),
+        torch.ones(1, 1, SIDE, SIDE),
+    )
+    heard = Conditions(known, *clip[2:])
+    deaf = networks(clip[0], clip[1], heard.without("speech"))
+    expected = deaf + 2.5 * (networks(clip[0], clip[1], heard) - deaf)
+    fed = {name: value.numpy() for name, value in zip(CLIP_INPUTS, clip, strict=True)}
+    row = [each for pair in known.kept for each in pair] + [known.still]
+    names = portrait_names(networks)
+    fed |= {name: each.numpy() for name, each in zip(names, row, strict=True)}
+    (found,) = opened(tmp_path / "denoiser.onnx").run([OUTPUT], fed)
+    np.testing.assert_allclose(found, expected.numpy(), atol=5e-4)
+
+
 @pytest.mark.parametrize("is_published", [False, True], ids=["tiny", "published"])
 @torch.no_grad()
 def test_files_compute_what_the_networks_do(tmp_path, is_published: bool) -> None:

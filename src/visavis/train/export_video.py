@@ -18,12 +18,17 @@ from visavis.video.weights import read_networks
 
 
 def export_latent(
-    networks: Path, codec: Path, folder: Path, rolling: Rolling, longest: int = 16
+    networks: Path,
+    codec: Path,
+    folder: Path,
+    rolling: Rolling,
+    longest: int = 16,
+    speech: float = 1.0,
 ) -> list[Path]:
     """Write the model of ``networks`` and ``codec`` (.safetensors) to ``folder``; return the files.
 
     ``rolling`` is how clips are drawn, as the networks were trained for; they grow to ``longest``
-    frames.
+    frames. ``speech`` is the weight of the sound in guidance, for base models.
 
     Raises:
         InputError: networks and codec are for other latents.
@@ -40,7 +45,7 @@ def export_latent(
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "reference.onnx", folder / "denoiser.onnx"]
     export_reference(net, files[0], cells)
-    export_denoiser(net, files[1], cells)
+    export_denoiser(net, files[1], cells, speech)
     exported = export_codec(coder, folder)
     ratio = tuple(float(x) for x in coder.ratio.flatten())
     settings = LatentSettings(coder.config.side, ratio, rolling, PAST_FRAMES, longest=longest)

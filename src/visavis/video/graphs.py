@@ -2,8 +2,9 @@
 
 The outputs of the reference network's file are inputs of the denoiser's, by name: what is known of
 the portrait. One file of the denoiser takes any number of clips, of any length; the sides of the
-latents are fixed. All conditions are given (a model for few steps has its guidance folded in);
-labels may be "not known". What the files hold besides is ``VideoConfig`` as JSON, under "config".
+latents are fixed. All conditions are given, labels may be "not known"; a model for few steps has
+its guidance folded in, that of a base model is made within the file, by a second call. What the
+files hold besides is ``VideoConfig`` as JSON, under "config".
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from visavis.nn.export import OPSET
 from visavis.video.blocks import Appearance
 from visavis.video.conditions import Conditions
 from visavis.video.denoiser import Denoiser, VideoNetworks
+from visavis.video.rolling import guided
 from visavis.video.sizes import VideoConfig
 
 CLIP_INPUTS = ("latents", "time", "speech", "phase", "emotion", "face")
@@ -56,17 +58,20 @@ class _Reference(nn.Module):
 class _Denoiser(nn.Module):
     """The denoiser with all that it is told as tensors in a row."""
 
-    def __init__(self, denoiser: Denoiser) -> None:
-        """Wrap ``denoiser``."""
+    def __init__(self, denoiser: Denoiser, speech: float) -> None:
+        """Wrap ``denoiser``; the sound counts ``speech`` times."""
         super().__init__()
         self.denoiser = denoiser
+        self.weight = speech
 
     def forward(self, latents: Tensor, time: Tensor, *told: Tensor) -> Tensor:
         """Return the guess (b, c, t, h, w); ``told`` as in ``CLIP_INPUTS``, then the portrait."""
         speech, phase, emotion, face, *known = told
         still = known.pop() if self.denoiser.config.has_still else None
         appearance = Appearance(tuple(zip(known[::2], known[1::2], strict=True)), still)
-        return self.denoiser(latents, time, Conditions(appearance, speech, phase, emotion, face))
+        conditions = Conditions(appearance, speech, phase, emotion, face)
+        guess: Tensor = guided(self.denoiser, conditions, speech=self.weight)(latents, time)
+        return guess
 
 
 def export_reference(networks: VideoNetworks, path: Path, side: int) -> None:
@@ -77,10 +82,11 @@ def export_reference(networks: VideoNetworks, path: Path, side: int) -> None:
     _write(_Reference(networks), path, {"portrait": portrait}, names, axes, networks.config)
 
 
-def export_denoiser(networks: VideoNetworks, path: Path, side: int) -> None:
+def export_denoiser(networks: VideoNetworks, path: Path, side: int, speech: float = 1.0) -> None:
     """Write the denoiser for latents of ``side`` x ``side`` to ``path``.
 
-    A batch of clips has a portrait each, or one for all.
+    A batch of clips has a portrait each, or one for all. ``speech`` is the weight of the sound in
+    guidance; any but 1 costs a second call.
     """
     config, frames = networks.config, _EXAMPLE_FRAMES
     count = 2  # exporters take one for an axis that is always one
@@ -100,7 +106,7 @@ def export_denoiser(networks: VideoNetworks, path: Path, side: int) -> None:
     axes = {name: {0: "clips", 1: "frames"} for name in ("time", "speech", "phase", "emotion")}
     axes |= {name: {0: "clips", 2: "frames"} for name in ("latents", OUTPUT)}
     axes |= {"face": {0: "faces"}} | {name: {0: "portraits"} for name in names}
-    _write(_Denoiser(networks.denoiser), path, inputs, [OUTPUT], axes, config)
+    _write(_Denoiser(networks.denoiser, speech), path, inputs, [OUTPUT], axes, config)
 
 
 def _write(
