@@ -135,10 +135,10 @@ def parts(
             "Leave background and quality out, or leave the model out."
         )
     from visavis.neural import open_neural
-    from visavis.video.opening import is_latent, open_latent
+    from visavis.video.opening import open_latent
 
     how: Any = {"live": live, "steps": steps, "motion_model": motion_model, "is_driven": is_driven}
-    return open_latent(model, **how) if is_latent(model) else open_neural(model, **how)
+    return open_latent(model, **how) if _is_latent(model) else open_neural(model, **how)
 
 
 def frames(  # noqa: PLR0913 - as animate
@@ -215,8 +215,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         fps: frames per second.
         seed: equal seeds give equal videos.
         crop: a square of head and shoulders (photographs), or the whole picture (clips).
-        trim: start and end in seconds of the part of ``audio`` (and ``motion``) to use; end None:
-            to the end.
+        trim: start and end (None: its end) in seconds of what is used of ``audio``, ``motion``.
         face: which face, counted from 1, left to right; by default the best.
         motion: a motion file (.csv, .json, .npz) to play; the sound then only accompanies it.
         drive: a video of somebody to follow, with its sound unless ``audio`` is given.
@@ -224,9 +223,8 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         other: what another person says meanwhile, to be listened to; without ``audio`` it is also
             the sound of the video.
         controls: what the face is asked to do, all the time or over time.
-        model: other networks instead of the usual ones: "latent-tiny", which makes the pictures
-            themselves of the sound; the published "ditto" and "liveportrait" (``visavis models``);
-            or a folder of any of these.
+        model: other networks: "latent-tiny", which makes the pictures themselves, the published
+            "ditto" and "liveportrait" (``visavis models``), or a folder of any of these.
         motion_model: "diffused" (learnt) or "rules"; with Ditto's networks also "ditto".
         steps: calls of the learnt model for each stretch of motion: 1, 2 or 4 (Ditto: to 50).
         loop: what a clip does when it is over: "pingpong" (default), "repeat" or "hold".
@@ -250,8 +248,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
     watch, policy = Stopwatch(), provenance or read_policy()
     check_whole("seed", seed, 0, 2**63 - 1)
     drive = Drive.of(drive)
-    _check_curves(motion_out, model)
-    _check_targets(out, motion_out, portrait, audio, motion, drive and drive.video, other)
+    _check_targets(out, motion_out, model, portrait, audio, motion, drive and drive.video, other)
     if alpha := is_transparent(background):
         check_alpha(out, badge)
     audio = _sound_of(audio, text, voice, drive)
@@ -273,7 +270,7 @@ def animate(  # noqa: PLR0913 - reads as the command line does
         played = _written(scene, writer, watch, progress, curves is not None, drawn)
         if curves is not None and played:
             write_motion(curves, Motion.concatenate(played))
-    lost = (*_lost(motion_out, played), *_unheeded(model, play.timeline))
+    lost = _lost(motion_out, played, model, play.timeline)
     notes = (*sitter.warnings, *scene.warnings, *seal.warnings, *lost)
     return Result(str(out), writer.frames, fps, writer.size, watch.elapsed_s(), notes)
 
@@ -286,38 +283,34 @@ def _span(
     return audio if is_asked else None, trim
 
 
-def _check_curves(motion_out: str | Path | None, model: str | Path | None) -> None:
-    """Refuse to write the motion of a model that makes pictures without any."""
-    from visavis.video.opening import is_latent
-
-    if motion_out is not None and model is not None and is_latent(model):
-        raise InputError(
-            f"The model {model} makes pictures, and no motion that could be written to "
-            f"{motion_out}. Leave --motion-out out, or leave the model out."
-        )
-
-
-def _lost(motion_out: str | Path | None, played: list[Motion]) -> list[str]:
-    """Return a warning if ``played`` are implicit keypoints, which motion files cannot hold."""
-    if not played or played[0].keypoints is None:
-        return []
-    return [
-        f"{motion_out} holds the head alone: these networks move keypoints, and not the 52 ARKit "
-        "values that motion files hold."
-    ]
-
-
-def _unheeded(model: str | Path | None, timeline: Timeline) -> list[str]:
-    """Return a warning if ``timeline`` asks for what a latent ``model`` cannot do."""
-    from visavis.video.opening import is_latent
-
-    if model is None or not is_latent(model):
+def _lost(
+    motion_out: str | Path | None,
+    played: list[Motion],
+    model: str | Path | None,
+    timeline: Timeline,
+) -> list[str]:
+    """Return warnings if ``played`` are implicit keypoints, which motion files cannot hold, or a
+    latent ``model`` cannot do what ``timeline`` asks for.
+    """
+    if played and played[0].keypoints is not None:
+        return [
+            f"{motion_out} holds the head alone: these networks move keypoints, and not the 52 "
+            "ARKit values that motion files hold."
+        ]
+    if not _is_latent(model):
         return []
     from visavis.video.motion import unheeded
 
     names = ", ".join(name.replace("_", "-") for name in unheeded(timeline))
     told = f"The model {model} knows phase, emotion and intensity; it does not heed {names}."
     return [told] if names else []
+
+
+def _is_latent(model: str | Path | None) -> bool:
+    """Return whether ``model`` makes the pictures themselves."""
+    from visavis.video.opening import is_latent
+
+    return model is not None and is_latent(model)
 
 
 def _for_file(model: str | Path | None, motion: str | Path | None) -> str | None:
@@ -335,10 +328,17 @@ def _tags(policy: Policy) -> dict[str, str]:
     return {} if policy.signing == "off" else dict(tags(policy, secrets.token_hex(8)))
 
 
-def _check_targets(out: str | Path, motion_out: str | Path | None, *sources: object) -> None:
-    """Refuse to write over what is read, and motion under a name that no format has."""
+def _check_targets(
+    out: str | Path, motion_out: str | Path | None, model: str | Path | None, *sources: object
+) -> None:
+    """Refuse to write over what is read, and motion that is not there or has no known format."""
     if motion_out is not None:
         check_motion_name(motion_out)
+        if _is_latent(model):
+            raise InputError(
+                f"The model {model} makes pictures, and no motion that could be written to "
+                f"{motion_out}. Leave --motion-out out, or leave the model out."
+            )
     for target in (out, motion_out):
         if target is not None:
             refuse_sources(target, *sources)

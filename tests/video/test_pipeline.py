@@ -46,7 +46,7 @@ def test_motion_and_pictures_are_made_by_threads_of_their_own() -> None:
     frames.close()  # type: ignore[attr-defined]
     names = {*where["moves"], *where["draws"], threading.get_ident()}
     assert len(names) == 3
-    assert "visavis-ahead" not in {thread.name for thread in threading.enumerate()}
+    assert not [t for t in threading.enumerate() if t.name.startswith("visavis-ahead")]
 
 
 def test_it_works_on_another_thread_one_item_ahead() -> None:
@@ -66,6 +66,7 @@ def test_it_works_on_another_thread_one_item_ahead() -> None:
     assert next(made) == 0
     assert two_more.wait(10)
     made.close()  # type: ignore[attr-defined]
-    assert where == {"visavis-ahead"}
-    assert max(begun) <= 3
-    assert "visavis-ahead" not in {thread.name for thread in threading.enumerate()}
+    assert len(where) == 1
+    assert where != {threading.current_thread().name}
+    assert max(begun) <= 2
+    assert not [t for t in threading.enumerate() if t.name.startswith("visavis-ahead")]

@@ -1,8 +1,9 @@
 """Threads that hear, move and draw for all sessions, the most urgent job first.
 
 Jobs are plain calls that share nothing but weights; what they raise is handed to the session that
-asked and to nobody else. Besides, ``media/place.py`` asks whether it is in the main thread, and in
-``nn/gather.py`` these threads share a network; no other file knows of threads.
+asked and to nobody else. Besides, ``media/place.py`` asks whether it is in the main thread, in
+``nn/gather.py`` these threads share a network, and ``video/pipeline.py`` has threads where nothing
+is live; no other file knows of them.
 """
 
 from __future__ import annotations
