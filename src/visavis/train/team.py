@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from visavis.errors import MissingExtra
+from visavis.errors import InputError, MissingExtra
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -119,6 +119,7 @@ def found_team() -> Team | None:
 
     Raises:
         MissingExtra: there is one, but no ``accelerate``.
+        InputError: ``accelerate`` does not bring its processes together.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 and "ACCELERATE_USE_FSDP" not in os.environ:
@@ -131,6 +132,12 @@ def found_team() -> Team | None:
             "pip install accelerate"
         ) from error
     # what is known of everything in a batch leaves the weights for "not known" without gradients
-    return Team(
-        Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+    accelerator = Accelerator(
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
+    if accelerator.num_processes != count:
+        raise InputError(
+            f"accelerate started {count} processes that know nothing of each other. FSDP needs "
+            "GPUs; on CPUs use: accelerate launch --cpu --num_processes N"
+        )
+    return Team(accelerator)
