@@ -17,6 +17,7 @@ from visavis.train.codec_clips import Draws, Piece  # noqa: E402
 from visavis.train.shards import ShardWriter  # noqa: E402
 from visavis.train.tasks import vae  # noqa: E402
 from visavis.train.video_data import VideoClip, to_fields  # noqa: E402
+from visavis.train.video_points import add_points  # noqa: E402
 from visavis.video.codec import read_codec  # noqa: E402
 from visavis.video.places import coverage  # noqa: E402
 
@@ -114,7 +115,7 @@ def test_parts_of_a_clip_keep_their_boxes_where_they_were(data, monkeypatch):
     monkeypatch.setattr(train, "picture", lambda number, name: bright)
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        _, pictures, weight = codec_clips.drawn_clip(train, 0, Piece(2, 32), rng)
+        _, pictures, weight, _ = codec_clips.drawn_clip(train, 0, Piece(2, 32), rng)
         inside, shown = weight[:, 0] > 1 + sum(codec_clips.EXTRA.values()) / 2, pictures[:, 1] > 0
         assert (inside != shown).mean() < 0.06
 
@@ -149,3 +150,40 @@ def test_the_command_line_gives_a_plan():
     found = vae.arguments(given)
     assert (found.device, found.preset, found.steps) == ("cuda", "wide", 7)
     assert vae.arguments(given[:4]) == vae.Plan(Path("D"), Path("O"))
+
+
+def test_a_flow_is_astray_by_the_pixels_it_misses_a_landmark_by():
+    points = torch.full((1, 2, 478, 2), 0.5)
+    points[:, 0, :, 0] += 6 / 64  # the portrait's are 6 pixels to the right
+    points[0, 1, 100] = float("nan")
+    right = torch.tensor([2 * 6 / 64, 0.0]).view(1, 2, 1, 1).expand(1, 2, 16, 16)
+    assert float(vae.astray(right, points, 64)) < 1e-4
+    assert float(vae.astray(0 * right, points, 64)) == pytest.approx(5.5, abs=0.01)  # smooth: - 1/2
+    assert float(vae.astray(right, torch.full_like(points, float("nan")), 64)) == 0
+
+
+def test_landmarks_go_with_what_becomes_of_a_still_picture():
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[20:25, 40:45] = 255
+    points = np.full((478, 2), [42.5 / 64, 22.5 / 64], np.float32)
+    for seed in range(4):
+        moved, spots = codec_clips._jolted(picture, points, np.random.default_rng(seed))
+        y, x = np.argwhere(moved[..., 0] > 100).mean(0) + 0.5
+        np.testing.assert_allclose(spots[0] * 64, [x, y], atol=0.8)
+
+
+def test_landmarks_are_added_beside_the_clips_once(data, portrait, tmp_path):
+    import cv2
+
+    picture = cv2.resize(portrait.image, (256, 256), interpolation=cv2.INTER_AREA)
+    clip = VideoClip(
+        "z", "sitter-0", "talking", np.stack([picture, picture]), picture,
+        np.zeros((2, 4, 45), np.float32), np.full(2, 2), np.full(2, 8),
+        np.tile(np.float32([0.3, 0.3, 0.7, 0.7]), (2, 3, 1)),
+    )  # fmt: skip
+    with ShardWriter(tmp_path) as writer:
+        writer.write("z", to_fields(clip))
+    assert [add_points(tmp_path), add_points(tmp_path)] == [1, 0]
+    points = vae.VideoData(tmp_path, None).array(0, "points")
+    assert points.shape == (3, 478, 2)
+    assert ((points > 0) & (points < 1)).all()

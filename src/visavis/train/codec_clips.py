@@ -25,6 +25,8 @@ SHARES = {"animated": 0.5, "talking": 0.35, STILL: 0.15}
 """How often each kind of clip is drawn."""
 CLOSE = 0.75
 """How often a clip is shown in part, in full resolution; else whole and small."""
+POINTS = 478
+"""Landmarks of a face (faces/topology.py)."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,17 @@ class Piece:
 
     frames: int
     side: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A portrait and t frames: square ``pictures`` (t + 1), the portrait first; ``boxes`` (t, 3, 4)
+    of the frames and ``points`` (t + 1, 478, 2) of all in shares of the side, NaN if not known.
+    """
+
+    pictures: list[ImageArray]
+    boxes: FloatArray
+    points: FloatArray
 
 
 class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -51,7 +64,7 @@ class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Return ``pictures`` (b, t, 3, s, s) and ``portrait`` (b, 3, s, s) in [-1, 1], ``weight``
-        (b, t, 1, s, s).
+        (b, t, 1, s, s), and ``points`` (b, t + 1, 478, 2) as in ``Scene``.
         """
         rng = np.random.default_rng([self._seed, step])
         share = np.array([SHARES[name] for name in self._kinds])
@@ -59,63 +72,71 @@ class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
         for name in rng.choice(list(self._kinds), self._count, p=share / share.sum()):
             number = int(rng.choice(self._kinds[str(name)]))
             made.append(drawn_clip(self._data, number, self._piece, rng))
-        names = ("portrait", "pictures", "weight")
+        names = ("portrait", "pictures", "weight", "points")
         parts = zip(*made, strict=True)
         return {n: torch.from_numpy(np.stack(p)) for n, p in zip(names, parts, strict=True)}
 
 
 def drawn_clip(
     data: VideoData, number: int, piece: Piece, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return a portrait (3, s, s), consecutive frames (t, 3, s, s) from somewhere in a clip, in
-    other light, mostly a part of them around the face, maybe mirrored, and the weights
-    (t, 1, s, s) of their pixels.
+    other light, mostly a part of them around the face, maybe mirrored, the weights (t, 1, s, s) of
+    their pixels, and landmarks (t + 1, 478, 2), the portrait's first.
 
     Still pictures are moved as a whole.
     """
-    portrait, shown, boxes = _scene(data, number, piece.frames, rng)
-    pictures = [portrait, *shown]
+    scene = _scene(data, number, piece.frames, rng)
     if rng.random() < CLOSE:
-        pictures, boxes = closer(pictures, boxes, piece.side, rng)
-    rows, weight = as_rows(pictures, boxes, piece.side)
+        scene = closer(scene, piece.side, rng)
+    rows, weight = as_rows(scene.pictures, scene.boxes, piece.side)
     gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.05, (3, 1, 1))).astype(np.float32)
     rows = np.clip((rows + 1) * gain - 1 + np.float32(rng.normal(0, 0.05)), -1, 1)
+    points = scene.points
     if rng.random() < 0.5:
         rows, weight = rows[..., ::-1].copy(), weight[..., ::-1].copy()
-    return rows[0], rows[1:], weight
+        points = np.stack([1 - points[..., 0], points[..., 1]], -1)
+    return rows[0], rows[1:], weight, points
 
 
-def closer(
-    pictures: list[ImageArray], boxes: FloatArray, side: int, rng: np.random.Generator
-) -> tuple[list[ImageArray], FloatArray]:
-    """Return the same part of ``pictures``, of ``side`` pixels or all, near mouth or eyes, and the
-    ``boxes`` (t, 3, 4) in it.
-    """
-    whole = len(pictures[0])
+def closer(scene: Scene, side: int, rng: np.random.Generator) -> Scene:
+    """Return a part of ``scene``, of ``side`` pixels or all, near mouth or eyes."""
+    whole = len(scene.pictures[0])
     part = min(side, whole)
-    box = boxes[0, int(rng.choice([MOUTH, EYES]))] * whole
+    box = scene.boxes[0, int(rng.choice([MOUTH, EYES]))] * whole
     middle = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.2 * part, 2)
-    left, top = np.clip(middle - part / 2, 0, whole - part).astype(int)
-    cut = [p[top : top + part, left : left + part] for p in pictures]
-    return cut, (boxes - np.array([left, top, left, top], np.float32) / whole) * (whole / part)
+    corner = np.clip(middle - part / 2, 0, whole - part).astype(int)
+    left, top = (int(v) for v in corner)
+    shift, scale = (corner / whole).astype(np.float32), np.float32(whole / part)
+    return Scene(
+        [p[top : top + part, left : left + part] for p in scene.pictures],
+        (scene.boxes - np.tile(shift, 2)) * scale,
+        (scene.points - shift) * scale,
+    )
 
 
-def _scene(
-    data: VideoData, number: int, frames: int, rng: np.random.Generator
-) -> tuple[ImageArray, list[ImageArray], FloatArray]:
-    """Return a portrait, frames and their boxes of clip ``number``."""
+def _scene(data: VideoData, number: int, frames: int, rng: np.random.Generator) -> Scene:
+    """Return a portrait and ``frames`` frames of clip ``number``."""
+    unknown = np.full((data.frames(number) + 1, POINTS, 2), np.nan, np.float32)
+    points = data.array(number, "points") if data.has(number, "points") else unknown
+    boxes = data.boxes(number)
     if data.source(number) == STILL:
         picture = data.picture(number, 0)
-        return (
-            picture,
-            [_jolted(picture, rng) for _ in range(frames)],
-            data.boxes(number).repeat(frames, 0),
+        moved = [_jolted(picture, points[0], rng) for _ in range(frames)]
+        return Scene(
+            [picture, *(p for p, _ in moved)],
+            boxes.repeat(frames, 0),
+            np.stack([points[0], *(spots for _, spots in moved)]),
         )
-    boxes = data.boxes(number)
     first = _moment(boxes[: len(boxes) - frames + 1], rng)
-    elsewhere = "portrait" if rng.random() < 0.5 else int(rng.integers(data.frames(number)))
-    shown = [data.picture(number, i) for i in range(first, first + frames)]
-    return data.picture(number, elsewhere), shown, boxes[first : first + frames]
+    elsewhere = -1 if rng.random() < 0.5 else int(rng.integers(data.frames(number)))
+    portrait = data.picture(number, "portrait" if elsewhere < 0 else elsewhere)
+    shown = range(first, first + frames)
+    return Scene(
+        [portrait, *(data.picture(number, i) for i in shown)],
+        boxes[first : first + frames],
+        points[[elsewhere, *shown]],
+    )
 
 
 def _moment(boxes: FloatArray, rng: np.random.Generator) -> int:
@@ -127,15 +148,17 @@ def _moment(boxes: FloatArray, rng: np.random.Generator) -> int:
     return int(spots[int(height.argmax())])
 
 
-def _jolted(picture: ImageArray, rng: np.random.Generator) -> ImageArray:
-    """Return ``picture`` a little turned, shifted and enlarged."""
+def _jolted(
+    picture: ImageArray, points: FloatArray, rng: np.random.Generator
+) -> tuple[ImageArray, FloatArray]:
+    """Return ``picture`` and its ``points`` (478, 2) a little turned, shifted and enlarged."""
     side = len(picture)
-    way = cv2.getRotationMatrix2D(
-        (side / 2, side / 2), rng.normal(0, 4), np.exp(rng.normal(0, 0.04))
-    )
+    turn, size = rng.normal(0, 4), np.exp(rng.normal(0, 0.04))
+    way = cv2.getRotationMatrix2D((side / 2, side / 2), turn, size)
     way[:, 2] += rng.normal(0, 0.03 * side, 2)
     moved: Any = cv2.warpAffine(picture, way, (side, side), borderMode=cv2.BORDER_REFLECT)
-    return moved
+    spots = (points * side) @ way[:, :2].T + way[:, 2]
+    return moved, (spots / side).astype(np.float32)
 
 
 def as_rows(

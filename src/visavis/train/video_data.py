@@ -7,6 +7,8 @@ NNNN.webp        frame NNNN, RGB, all of one size (or .jpg)
 portrait.webp    the same person from elsewhere: the photograph, or another moment
 speech.npy       (t, 4, 45) float16: rows of ``audio.phones`` while each frame is shown
 boxes.npy        (t, 3, 4) float16: x0, y0, x1, y1 of face, mouth, eyes, in shares of the side
+points.npy       (t + 1, 478, 2) float16: landmarks in shares of the side, the portrait's last
+                 (train/video_points.py); they teach the codec how faces move
 latents.npy      (t, c, h, w) float16, normalised (video/codec.py); then frames may be missing
 still.npy        (c, h, w) float16: the latents of the portrait
 facts.json       person, source, is_heard; phase and emotion: a number for each frame
@@ -178,6 +180,14 @@ class VideoData:
                 "Latents are made by python -m visavis.train.video_data"
             )
         return _array(self._shards.read(row, f"{name}.npy"))
+
+    def key(self, number: int) -> str:
+        """Return the name of clip ``number``."""
+        return self._shards.keys[self._rows[number][0]]
+
+    def has(self, number: int, name: str) -> bool:
+        """Return whether clip ``number`` has an array ``name``."""
+        return f"{name}.npy" in self._shards.fields(self._rows[number][0])
 
     def facts(self, number: int) -> Mapping[str, Any]:
         """Return who is in clip ``number``, its source, is_heard, and the labels of its frames."""

@@ -2,9 +2,10 @@
 
 Every step sees short pieces of clips, each with another picture of the same person for a portrait
 (train/codec_clips.py). Losses: absolute difference, heavier at mouth and eyes; that of the changes
-from frame to frame (what flickers); LPIPS (train/perceptual.py); Kullback-Leibler divergence of the
-latents from a normal one, hardly weighted (Rombach et al. 2022); late, what a judge of patches
-thinks (hinge) and sees (feature matching).
+from frame to frame (what flickers); how far the decoder's flow misses landmarks, where they are
+known (train/video_points.py: without them lips and lids are learnt last of all); LPIPS
+(train/perceptual.py); Kullback-Leibler divergence of the latents from a normal one, hardly weighted
+(Rombach et al. 2022); late, what a judge of patches thinks (hinge) and sees (feature matching).
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
+from visavis.faces.topology import (
+    LEFT_EYE,
+    LEFT_IRIS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+)
 from visavis.timing import Stopwatch
 from visavis.train.codec_clips import STILL, Draws, Piece, as_rows
 from visavis.train.loop import Judged, cosine_rate, descend, follow, keep, mean_of
@@ -39,6 +49,9 @@ HELD = 48
 """Held-out pictures that are measured."""
 MEASURED = 96
 """Pictures of the training split by which latents are normalised."""
+LIPS_LIDS = 4.0
+"""What is added to the weight, 1, of landmarks on lips and lids."""
+_FINE = sorted({*LIPS_OUTER, *LIPS_INNER, *RIGHT_EYE, *LEFT_EYE, *RIGHT_IRIS, *LEFT_IRIS})
 JITTER, STEEP = 0.05, 0.005
 """Noise by which the judge's steepness is measured, and its weight."""
 
@@ -47,10 +60,10 @@ JITTER, STEEP = 0.05, 0.005
 class Plan:
     """How to train. ``batch`` pictures of ``side`` pixels a step, ``frames`` of each clip.
 
-    ``perceptual``, ``adversarial``, ``matching``, ``change`` and ``kl`` weigh the losses, the
-    judge's from the share ``calm`` of the steps on; ``weights`` are those of LPIPS, without which
-    ``perceptual`` must be 0. ``minutes`` (0: any) is how long this run may take; it ends saved, to
-    be resumed.
+    ``perceptual``, ``adversarial``, ``matching``, ``change``, ``kl`` and ``flow`` weigh the losses,
+    the judge's from the share ``calm`` of the steps on; ``weights`` are those of LPIPS, without
+    which ``perceptual`` must be 0. ``minutes`` (0: any) is how long this run may take; it ends
+    saved, to be resumed.
     """
 
     data: Path
@@ -68,6 +81,7 @@ class Plan:
     matching: float = 0.3
     change: float = 0.5
     kl: float = 1e-4
+    flow: float = 0.03
     calm: float = 0.75
     threads: int = 1
     workers: int = 0
@@ -125,9 +139,11 @@ def drawn(plan: Plan, data: VideoData, first: int) -> Iterable[dict[str, Tensor]
     return loader
 
 
-def rebuilt(net: Codec, pictures: Tensor, portrait: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what comes back of ``pictures`` (b, t, 3, h, w) through drawn latents, and how far
-    these are from normal ones (a scalar). ``portrait`` (b, 3, h, w) guides.
+def rebuilt(net: Codec, pictures: Tensor, portrait: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what comes back of ``pictures`` (b, t, 3, h, w) through drawn latents, how pixels
+    moved (b * t, 2, h / 4, w / 4), and how far the latents are from normal ones (a scalar).
+
+    ``portrait`` (b, 3, h, w) guides.
     """
     count, frames = pictures.shape[:2]
     mean, spread = net.encoder(torch.cat([portrait, pictures.flatten(0, 1)]))
@@ -140,8 +156,27 @@ def rebuilt(net: Codec, pictures: Tensor, portrait: Tensor) -> tuple[Tensor, Ten
     many = torch.arange(count, device=mean.device).repeat_interleave(frames)
     fine, middle = net.sitter(portrait)
     guide = Guide(of_portrait, fine, middle, portrait).of(many)
-    made, _ = net.decoder(change.flatten(0, 1), past.flatten(0, 1), guide)
-    return made.unflatten(0, (count, frames)), divergence
+    made, flow = net.decoder(change.flatten(0, 1), past.flatten(0, 1), guide)
+    return made.unflatten(0, (count, frames)), flow, divergence
+
+
+def astray(flow: Tensor, points: Tensor, side: int) -> Tensor:
+    """Return by how many pixels ``flow`` (b * t, 2, i, j) misses landmarks, in the mean.
+
+    ``points`` (b, t + 1, n, 2), the portrait's first, in shares of ``side`` pixels; what is NaN
+    does not count, lips and lids count LIPS_LIDS more than the rest.
+    """
+    portrait, frames = points[:, :1], points[:, 1:].flatten(0, 1)
+    source = portrait.expand(-1, points.shape[1] - 1, -1, -1).flatten(0, 1)
+    inside = ((frames > 0) & (frames < 1)).all(-1) & source.isfinite().all(-1)
+    spots = torch.where(inside[..., None], frames, 0.5)
+    found = functional.grid_sample(flow, 2 * spots[:, :, None] - 1, align_corners=False)
+    found = found[..., 0].transpose(1, 2)  # half widths, as grid_sample has it
+    wanted = torch.where(inside[..., None], 2 * (source - frames), found.detach())
+    weight = torch.ones(points.shape[2], device=flow.device)
+    weight[_FINE] += LIPS_LIDS
+    off = functional.smooth_l1_loss(found * side / 2, wanted * side / 2, reduction="none").sum(-1)
+    return (off * weight * inside).sum() / (weight * inside).sum().clamp(min=1)
 
 
 def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) -> dict[str, float]:
@@ -152,11 +187,12 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     is_judged = work.step >= plan.calm * plan.steps and plan.adversarial + plan.matching > 0
     losses: dict[str, Tensor] = {}
     with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
-        made, divergence = rebuilt(work.net, pictures, batch["portrait"])
+        made, flow, divergence = rebuilt(work.net, pictures, batch["portrait"])
         apart = made - pictures
         losses["pixel"] = _mean(apart.abs(), weight)
         losses["kl"] = divergence
-        total = losses["pixel"] + plan.kl * divergence
+        losses["astray"] = astray(flow, batch["points"], pictures.shape[-1])
+        total = losses["pixel"] + plan.kl * divergence + plan.flow * losses["astray"]
         if pictures.shape[1] > 1:
             losses["change"] = _mean(apart.diff(dim=1).abs(), weight[:, 1:])
             total = total + plan.change * losses["change"]
@@ -311,7 +347,7 @@ def arguments(given: list[str] | None = None) -> Plan:
     parser.add_argument("--device")
     for name in ("steps", "batch", "side", "frames", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
-    for name in ("rate", "perceptual", "adversarial", "matching", "change", "kl", "calm",
+    for name in ("rate", "perceptual", "adversarial", "matching", "change", "kl", "flow", "calm",
                  "average", "minutes"):  # fmt: skip
         parser.add_argument(f"--{name}", type=float)
     options = {k: v for k, v in vars(parser.parse_args(given)).items() if v is not None}
