@@ -11,8 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from latent_shards import write_shards  # noqa: E402
-from video_base import trained_base  # noqa: E402
 from visavis.diffusion.samplers import cosine_times, sample_multistep  # noqa: E402
 from visavis.train import video_exam  # noqa: E402
 from visavis.train import video_student as shared  # noqa: E402
@@ -25,23 +23,11 @@ from visavis.video.weights import read_networks  # noqa: E402
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips a part of which goes up and down with the sound."""
-    return write_shards(tmp_path_factory.mktemp("latents"))
-
-
-@pytest.fixture(scope="module")
-def base(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of a base model that has learnt something of the clips."""
-    return trained_base(data, tmp_path_factory.mktemp("base"), 80)
-
-
 @pytest.fixture
-def plan(data: Path, base: Path, tmp_path: Path) -> task.Plan:
+def plan(latents: Path, base: Path, tmp_path: Path) -> task.Plan:
     """Three steps, the discriminator there from the first on."""
     return task.Plan(
-        data, base, tmp_path, steps=3, batch=30, grid=4, reach=2, calm=0.0, turn=1, save_every=3
+        latents, base, tmp_path, steps=3, batch=30, grid=4, reach=2, calm=0.0, turn=1, save_every=3
     )
 
 
@@ -200,6 +186,16 @@ def test_weights_of_cells_and_the_distance_of_clips() -> None:
     still = float(shared.apart(made, right, weight, 0.0))
     assert still == pytest.approx(np.hypot(1, shared.SOFT) - shared.SOFT)
     assert float(shared.apart(made, right, weight, 1.0)) == pytest.approx(still * 4 / 3)
+
+
+def test_the_discriminator_pulls_as_hard_as_it_is_asked_to() -> None:
+    made = torch.randn(2, 3, requires_grad=True)
+    other = torch.randn(2, 3)
+    total, opinion = made.square().sum(), 1e5 * (made * other).sum()
+    shared.pulled(total, opinion, made, 0.25).backward()
+    ahead = 2 * made.detach()
+    expected = ahead + 0.25 * ahead.norm() * other / other.norm()
+    torch.testing.assert_close(made.grad, expected)
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from latent_shards import write_shards  # noqa: E402
-from video_base import trained_base  # noqa: E402
 from visavis.train import video_student as shared  # noqa: E402
 from visavis.train.latent_clips import LatentClips  # noqa: E402
 from visavis.train.tasks import video_eft as task  # noqa: E402
@@ -24,22 +22,10 @@ from visavis.video.weights import read_networks  # noqa: E402
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips a part of which goes up and down with the sound."""
-    return write_shards(tmp_path_factory.mktemp("latents"))
-
-
-@pytest.fixture(scope="module")
-def base(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of a base model that has learnt a little of the clips."""
-    return trained_base(data, tmp_path_factory.mktemp("base"), 70)
-
-
 @pytest.fixture
-def plan(data: Path, base: Path, tmp_path: Path) -> task.Plan:
+def plan(latents: Path, base: Path, tmp_path: Path) -> task.Plan:
     """Three steps, the discriminator there from the first on."""
-    return task.Plan(data, base, tmp_path, steps=3, batch=60, calm=0.0, turn=1, save_every=3)
+    return task.Plan(latents, base, tmp_path, steps=3, batch=60, calm=0.0, turn=1, save_every=3)
 
 
 def drawn(plan: task.Plan, frames: int = 14, count: int = 3) -> dict:
@@ -176,6 +162,11 @@ def test_rolled_clips_come_to_look_like_the_truth(plan: task.Plan, begin: str) -
     assert after["x_far"] < 0.7 * before["x_far"]
     assert after["x_like"] > 0.85
     assert after["x_like"] > after["x_other_like"] + 0.2
+
+
+def test_fewer_held_out_frames_are_rolled_as_far_as_they_go() -> None:
+    for frames, expected in ((28, [4, 8, 8, 8]), (40, [4, 8, 8, 8]), (15, [4, 8, 3]), (2, [2])):
+        assert task.lengths_of({"change": torch.zeros(1, 1, PAST_FRAMES + frames)}) == expected
 
 
 def test_lengths_leave_room_for_a_past() -> None:

@@ -44,10 +44,11 @@ class StudentPlan:
     """How a student is trained.
 
     ``base`` is the state.pt of the base model; ``batch`` counts frames, past ones too. ``change``
-    weighs the error of changes from frame to frame, ``adversarial`` what the discriminator thinks,
-    from the share ``calm`` of the steps on and in every ``turn``-th step; 0: without one.
-    ``minutes`` (0: any) is how long this run may take; it ends saved, to be resumed. ``start`` is
-    the state.pt of an earlier student, its discriminator too.
+    weighs the error of changes from frame to frame. ``adversarial`` is how hard the discriminator
+    pulls, as a share of how hard all else does, from the share ``calm`` of the steps on and in
+    every ``turn``-th step; 0: there is none. ``minutes`` (0: any) is how long this run may take; it
+    ends saved, to be resumed. ``start`` is the state.pt of an earlier student, its discriminator
+    too.
     """
 
     data: Path
@@ -58,7 +59,7 @@ class StudentPlan:
     rate: float = 3e-4
     seed: int = 0
     change: float = 1.0
-    adversarial: float = 0.01
+    adversarial: float = 0.2
     calm: float = 0.2
     turn: int = 2
     slow: float = 0.95
@@ -184,13 +185,33 @@ def opinion(
     return {"judge": loss, "adversarial": student_loss(work.judge, work.eye, made, view)}
 
 
-def descended(plan: StudentPlan, work: Distillation, total: Tensor) -> None:
-    """Make one step of the student down ``total``; its copies follow."""
+def pulled(total: Tensor, opinion: Tensor, made: Tensor, share: float) -> Tensor:
+    """Return ``total`` with the gradient of ``opinion`` at what was ``made`` in it.
+
+    That is ``share`` times as long as the gradient of ``total`` there (Esser et al. 2021, eq. 7, at
+    the output instead of the last layer), whatever the discriminator's scores are worth.
+    """
+    (ahead,) = torch.autograd.grad(total, made, retain_graph=True)
+    (aside,) = torch.autograd.grad(opinion, made)
+    aside = aside * (share * ahead.norm() / aside.norm().clamp(min=1e-12))
+    return total + (aside.detach() * made).sum()
+
+
+def descended(
+    plan: StudentPlan, work: Distillation, made: Tensor, total: Tensor, found: dict[str, Tensor]
+) -> dict[str, float]:
+    """Make one step of the student, which ``made`` clips, down ``total``; its copies follow.
+
+    What the discriminator thinks, if it is among the losses ``found``, pulls too. Returns them.
+    """
+    if "adversarial" in found:
+        total = pulled(total, found["adversarial"], made, plan.adversarial)
     rate = cosine_rate(plan.rate, work.step, plan.steps, 30, 0.05)
     descend(total, work.student, work.optimiser, rate)
     work.step += 1
     follow(work.slow, work.student, plan.slow)
     follow(work.average, work.student, min(plan.average, work.step / (work.step + 10)))
+    return {name: float(value.detach()) for name, value in found.items()}
 
 
 class Draws(torch.utils.data.Dataset[Batch]):

@@ -145,9 +145,7 @@ def learn(plan: Plan, work: Distillation, batch: Batch) -> dict[str, float]:
     found = {"path": apart(guess[:, :, new], end[:, :, new], cells(batch), plan.change)}
     made = torch.cat([change[:, :, :PAST_FRAMES], guess[:, :, new]], 2)
     found |= opinion(plan, work, batch, made, told)
-    total = found["path"] + plan.adversarial * found.get("adversarial", 0.0)
-    descended(plan, work, total)
-    return {name: float(value.detach()) for name, value in found.items()}
+    return descended(plan, work, guess, found["path"], found)
 
 
 @torch.no_grad()

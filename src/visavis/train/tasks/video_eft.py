@@ -180,18 +180,23 @@ def learn(plan: Plan, work: Distillation, batch: Batch) -> dict[str, float]:
         told = seen(work.teacher, batch)
     found |= opinion(plan, work, batch, torch.cat([past, guess], 2), told)
     total = found["path"] + plan.anchor * found["anchor"]
-    descended(plan, work, total + plan.adversarial * found.get("adversarial", 0.0))
-    return {name: float(value.detach()) for name, value in found.items()}
+    return descended(plan, work, guess, total, found)
+
+
+def lengths_of(batch: Batch) -> list[int]:
+    """Return the lengths ROLLED, as far as the new frames of ``batch`` go."""
+    ends = np.minimum(np.cumsum(ROLLED), batch["change"].shape[2] - PAST_FRAMES)
+    return [int(n) for n in np.diff(ends, prepend=0) if n > 0]
 
 
 @torch.no_grad()
 def rolled(networks: VideoNetworks, batch: Batch, how: Rolling) -> Tensor:
-    """Return the frames (b, c, sum(ROLLED), h, w) of clips that ``networks`` make one after the
-    other, from the true past of ``batch`` on.
+    """Return new frames (b, c, n, h, w), as many as ``batch`` has, of clips that ``networks`` make
+    one after the other, from the true past on.
     """
     state = rolling.opened(batch["change"][:, :, :PAST_FRAMES])
     seeds, parts = range(len(batch["heard"])), []
-    for frames in ROLLED:
+    for frames in lengths_of(batch):
         denoise = _told(networks, window(batch, state.frame, PAST_FRAMES + frames))
         state, shown = rolling.after(state, rolling.drawn(denoise, state, seeds, frames, how), how)
         parts.append(shown)
@@ -210,7 +215,7 @@ def marks(name: str, networks: VideoNetworks, batch: Batch, how: Rolling) -> dic
     other = rolled(networks, {**batch, "speech": batch["speech"].roll(1, 0)}, how)
     found[f"{name}_other_like"] = judged("x", other, true, mouth)["x_like"]
     steps = made.diff(dim=2).abs().mean((0, 1, 3, 4))
-    seams = np.cumsum(ROLLED)[:-1] - 1
+    seams = np.cumsum(lengths_of(batch))[:-1] - 1
     within = np.setdiff1d(np.arange(len(steps)), seams)
     found[f"{name}_seam"] = float(steps[seams].mean() / steps[within].mean().clamp(min=1e-9))
     return {key: round(value, 4) for key, value in found.items()}
