@@ -25,7 +25,7 @@ from visavis.stream.session import Session
 from visavis.stream.settings import Settings
 from visavis.stream.worker import Crew
 from visavis.types import Phase, Portrait
-from visavis.video.opening import FILES, is_latent, open_latent
+from visavis.video.opening import NEEDED, is_latent, open_latent
 from visavis.video.rolling import Rolling
 from visavis.video.settings import FILE, LatentSettings
 
@@ -152,7 +152,7 @@ def test_what_it_cannot_do_is_refused(latent_model: Path, tmp_path: Path) -> Non
         animate(*given, model=latent_model, background="green")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NEEDED)
 def test_missing_files_are_named(copied: Path, name: str) -> None:
     (copied / f"{name}.onnx").unlink()
     with pytest.raises(ModelError, match=f"no {name}.onnx"):

@@ -47,7 +47,6 @@ def studio() -> Studio:
     return Studio(
         {
             "guide": Mean("latents", "fine", "middle"),
-            "encoder": Mean("latents"),
             "reference": Mean("key_0", "value_0"),
         },
         SETTINGS,

@@ -20,8 +20,10 @@ from visavis.video.studio import Studio
 
 PACKAGED = {"latent-tiny": "latent"}
 """Models by name, and the folder of their files in the package's assets."""
-FILES = ("reference", "denoiser", "guide", "encoder", "decoder")
-"""The networks."""
+NEEDED = ("reference", "denoiser", "guide", "decoder")
+"""The networks that a model is made of."""
+FILES = (*NEEDED, "encoder")
+"""The networks that training exports; the encoder, for measuring, is in ``guide``, too."""
 
 
 def is_latent(model: str | Path) -> bool:
@@ -55,7 +57,7 @@ def open_latent(
             f"The model {model} makes pictures of speech alone: it plays no motion file and no "
             "driving video, and needs no motion model. Leave these out, or leave the model out."
         )
-    paths = {name: _located(model, f"{name}.onnx") for name in FILES}
+    paths = {name: _located(model, f"{name}.onnx") for name in NEEDED}
     place = _located(model, FILE)
     settings = LatentSettings.from_json(place.read_text("utf-8"), str(place)).stepped(steps)
     networks = {name: Network(str(path)) for name, path in paths.items()}
@@ -84,7 +86,7 @@ def _located(model: str | Path, name: str) -> Path:
     if not path.is_file():
         raise ModelError(
             f"{path.parent} has a {FILE} but no {name}; a latent model needs "
-            f"{', '.join(f'{each}.onnx' for each in FILES)}. Export it again: "
+            f"{', '.join(f'{each}.onnx' for each in NEEDED)}. Export it again: "
             "recipes/export_latent.py"
         )
     return path

@@ -74,7 +74,7 @@ class Studio:
     """Makes portraits ready. Holds weights, never a conversation."""
 
     def __init__(self, networks: Mapping[str, Net], settings: LatentSettings) -> None:
-        """Use the networks "guide", "encoder" and "reference"."""
+        """Use the networks "guide" and "reference"."""
         self._networks = networks
         self._settings = settings
         self._ratio = np.array(settings.ratio, np.float32)[:, None, None]
@@ -111,7 +111,7 @@ class Studio:
         if level == 0:
             return looks.reference
         edited = self.edited(looks, emotion, level)
-        (latents,) = self._networks["encoder"]({"picture": as_input(edited)})
+        latents, *_ = self._networks["guide"]({"picture": as_input(edited)})
         return self._reference(emotion, level, latents, looks.guide["latents"])
 
     def edited(self, looks: LatentLooks, emotion: str, level: int) -> ImageArray:
