@@ -62,12 +62,12 @@ def measure(args: argparse.Namespace) -> dict:
         series = dict(zip(columns, np.array(rows).T, strict=True))
         _draw(args, name, series)
         print(f"\ndrift over {args.minutes:g} minutes, {name}")
-        found = {k: _renamed(slope(v)) for k, v in series.items()}
+        found = {k: renamed(slope(v)) for k, v in series.items()}
         result[name] = {"series": found, "drifts": report_drift(found)}
     return result
 
 
-def _renamed(line: dict[str, float]) -> dict[str, float]:
+def renamed(line: dict[str, float]) -> dict[str, float]:
     """Return ``line`` with its slope called by what it is here: 60 stretches are 10 minutes."""
     return {n.replace("per_hour", "per_10_minutes"): v for n, v in line.items()}
 

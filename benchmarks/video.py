@@ -92,7 +92,7 @@ def _beside(made: Seen, true: Seen) -> dict[str, Any]:
 def _line(row: dict[str, Any]) -> str:
     flat = {**row, **row.get("spoken", {}), **row.get("lips", {})}
     names = ("fid", "kid", "fvd", "identity", "sharpness", "change", "mouth_like", "mouth_size",
-             "closure_recall", "av_correlation", "latents_ms", "drawing_ms")  # fmt: skip
+             "closure_recall", "sync", "latents_ms", "drawing_ms")  # fmt: skip
     return "  ".join(f"{n} {flat[n]:.3g}" for n in names if flat.get(n) is not None)
 
 

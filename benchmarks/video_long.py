@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import players
 from charts import Curve, Panel, draw
-from renderer_drift import SKIN
+from renderer_drift import SKIN, renamed
 from video_models import Model
 from video_people import ROWS_A_FRAME, portraits, seated
 from video_scores import follow, some
@@ -64,7 +64,7 @@ def switch(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, Any]:
         }
         curves.append(Curve(model.name, np.arange(1, frames) / MOTION_FPS, change))
     top = max(c.y.max() for c in curves)
-    marks = [Curve("", [f / MOTION_FPS] * 2, [0, top], "k:") for f in at]
+    marks = [Curve("", [f / MOTION_FPS] * 2, [0, top], ":") for f in at]
     title = "Change from frame to frame: speaks, listens, speaks, idles, speaks"
     draw(args.out / "switch.png", [Panel(title, "s", "grey levels", (*curves, *marks))], across=1)
     return result
@@ -109,7 +109,7 @@ def long(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, Any]:
         tables[model.name] = {k: np.array([s[k] for s in stretches]) for k in stretches[0]}
         print(f"\n{model.name}: drift over {args.minutes:g} minutes")
         series = {k: v for k, v in tables[model.name].items() if np.isfinite(v).all()}
-        found = {k: slope(v) for k, v in series.items()} if len(stretches) > 2 else {}
+        found = {k: renamed(slope(v)) for k, v in series.items()} if len(stretches) > 2 else {}
         result[model.name] = {
             "first": {k: float(v[0]) for k, v in series.items()},
             "last": {k: float(v[-1]) for k, v in series.items()},
@@ -164,7 +164,7 @@ def _figures(
     sync = np.nan
     if gap is not None:
         heard = Heard(phones[: len(gap)], np.zeros(len(gap), np.float32))
-        sync = lips.gap_offset(gap, heard).correlation
+        sync = lips.gap_correlation(gap, heard)
     pairs = some([(x, p) for x, p in zip(shown, seen.points, strict=True) if p is not None], 8)
     labs, sharp, apart = [], [], []
     for image, points in pairs:

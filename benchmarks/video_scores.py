@@ -202,12 +202,14 @@ def speech(made: Seen) -> dict[str, Any]:
     if not gaps:
         return {}
     rows = np.concatenate(phones)
-    shift = lips.gap_offset(np.concatenate(gaps), Heard(rows, np.zeros(len(rows), np.float32)))
+    gap, heard = np.concatenate(gaps), Heard(rows, np.zeros(len(rows), np.float32))
+    shift = lips.gap_offset(gap, heard)
     return {
         "closure_recall": lips.recall(closed),
         "closures": len(closed),
         "opening_recall": lips.recall(opened),
         "false_closures": mean(false),
+        "sync": lips.gap_correlation(gap, heard),
         "av_correlation": shift.correlation,
         "av_offset_ms": shift.ms if shift.correlation >= lips.SURE else None,
     }

@@ -146,9 +146,7 @@ def offset(curves: Curves, heard: Heard) -> Offset:
 
 def gap_offset(gap: FloatArray, heard: Heard) -> Offset:
     """Return the same for the lips' ``gap`` (n,) alone, on rows of 10 ms."""
-    table = np.array([OPENNESS[p] for p in PHONES], np.float32)
-    expected = _smooth(table[heard.phones[: len(gap)]])
-    seen = _smooth(gap[: len(expected)])
+    expected, seen = _both(gap, heard)
     shifts = range(-REACH_ROWS, REACH_ROWS + 1)
     scores = np.array([_correlation(expected, seen, shift) for shift in shifts])
     best = _peak(scores)
@@ -157,6 +155,21 @@ def gap_offset(gap: FloatArray, heard: Heard) -> Offset:
     part = 0.5 * (low - high) / bend if bend < 0 else 0.0
     rows = best - REACH_ROWS + float(np.clip(part, -0.5, 0.5))
     return Offset(1000.0 * rows / ROWS_PER_SECOND, float(mid))
+
+
+def gap_correlation(gap: FloatArray, heard: Heard) -> float:
+    """Return how the lips' ``gap`` (n,), on rows of 10 ms, goes with the phones as they come.
+
+    Without looking for the best shift, which finds something in any short stretch.
+    """
+    return _correlation(*_both(gap, heard), 0)
+
+
+def _both(gap: FloatArray, heard: Heard) -> tuple[FloatArray, FloatArray]:
+    """Return the expected opening and that seen, as long as both are known, smoothed."""
+    table = np.array([OPENNESS[p] for p in PHONES], np.float32)
+    expected = _smooth(table[heard.phones[: len(gap)]])
+    return expected, _smooth(gap[: len(expected)])
 
 
 def _peak(scores: FloatArray) -> int:
