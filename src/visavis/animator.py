@@ -6,7 +6,7 @@ An animator holds weights; a session holds the state. ``animate()`` and a live s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, cast
@@ -363,7 +363,7 @@ def spoken(
     pieces: Pieces,
     seed: int,
     timeline: Timeline = NOTHING_ASKED,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Play ``pieces`` of sound, one's own and the other's, as a live session does."""
     if isinstance(animator, MotionAnimator) and animator.works_ahead:
         moves = _moves(animator, prepared, pieces, seed, timeline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,10 @@ def open_scene(
             samples = main.duration_samples
             total = None if samples is None else frame_count(samples, fps)
             pieces = paired(*(None if r is None else r.chunks(PIECE) for r in (own, heard)))
-            drawn = spoken(animator, prepared, pieces, play.seed, play.timeline)
+            # Closed before the recordings are: a thread may be reading them.
+            drawn = stack.enter_context(
+                closing(spoken(animator, prepared, pieces, play.seed, play.timeline))
+            )
             yield Scene(drawn, total, fps, main.warnings)
     else:
         raise InputError(

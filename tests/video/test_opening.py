@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from visavis import bench
 from visavis.animator import MotionAnimator
-from visavis.api import animate, frames, load, parts
+from visavis.api import Tick, animate, frames, load, parts
 from visavis.cli import app
 from visavis.errors import InputError, ModelError, WeightsMismatch
 from visavis.motion.controls import Controls
@@ -57,6 +58,19 @@ def test_a_video_is_made(
     shown = list(frames(portrait, sound, size=96, crop=False, model=latent_model, steps=2))
     assert len(shown) == 13
     assert max(shown[0].image.shape) == 96
+
+
+def test_threads_end_with_what_they_work_for(
+    latent_model: Path, portrait: Portrait, speech: np.ndarray, tmp_path: Path
+) -> None:
+    def stop(tick: Tick) -> None:
+        if tick.frames == 3:
+            raise KeyboardInterrupt
+
+    sound = (speech, 16_000)
+    with pytest.raises(KeyboardInterrupt):
+        animate(portrait, sound, tmp_path / "out.mp4", size=64, model=latent_model, progress=stop)
+    assert not [t for t in threading.enumerate() if t.name.startswith("visavis-ahead")]
 
 
 def test_the_command_takes_a_folder(latent_model: Path, tmp_path: Path) -> None:
