@@ -53,7 +53,15 @@ def test_three_steps_leave_networks_and_marks(plan: task.Plan, reach, adversaria
     row = json.loads((plan.out / "log.jsonl").read_text())
     assert row["step"] == 3
     assert np.isfinite(list(row.values())).all()
-    assert {"path", "one_far", "two_like", "four_moves", "one_apart", "twenty_far"} <= set(row)
+    assert {
+        "path",
+        "anchor",
+        "one_far",
+        "two_like",
+        "four_moves",
+        "one_apart",
+        "twenty_far",
+    } <= set(row)
     assert ("judge" in row) == ("adversarial" in row) == (adversarial > 0)
     state = torch.load(plan.out / "state.pt", weights_only=True)
     networks = read_networks(plan.out / "networks.safetensors")
@@ -94,44 +102,55 @@ def test_another_run_begins_with_the_average_and_its_discriminator(plan: task.Pl
 
 def test_the_path_is_the_base_models_own_sampling(plan: task.Plan) -> None:
     plan = dataclasses.replace(plan, reach=4, speech=1.5)
-    work, batch, told = drawn(plan)
-    points = torch.full((3,), 4)
-    path = task.walk(plan, work, batch["change"], points, told)
-    assert (path.level[:, PAST_FRAMES:] == 1).all()
-    assert (path.later[:, PAST_FRAMES:] == 0).all()
-    teach = guided(shared.hearing(work.teacher), told, 1.0, 1.5)
-    old = path.level[:, :PAST_FRAMES]
+    work, batch, known = drawn(plan)
+    start, levels = task.begun(plan, batch["change"], torch.full((3,), 4))
+    stop = task.walk(plan, work, start, levels, known)
+    assert (levels[0][:, PAST_FRAMES:] == 1).all()
+    assert (levels[-1][:, PAST_FRAMES:] == 0).all()
+    teach = guided(shared.hearing(work.teacher), known, 1.0, 1.5)
+    old = levels[0][:, :PAST_FRAMES]
 
     def new(x, time):
-        both = torch.cat([path.start[:, :, :PAST_FRAMES], x], 2)
+        both = torch.cat([start[:, :, :PAST_FRAMES], x], 2)
         level = torch.cat([old, torch.full((3, x.shape[2]), time)], 1)
         return teach(both, level)[:, :, PAST_FRAMES:]
 
     with torch.no_grad():
-        start = path.start[:, :, PAST_FRAMES:]
-        expected = sample_multistep(new, start, cosine_times(4), SCHEDULE)
-    torch.testing.assert_close(path.stop[:, :, PAST_FRAMES:], expected, atol=1e-3, rtol=1e-3)
+        expected = sample_multistep(new, start[:, :, PAST_FRAMES:], cosine_times(4), SCHEDULE)
+    torch.testing.assert_close(stop[:, :, PAST_FRAMES:], expected, atol=1e-3, rtol=1e-3)
 
 
 def test_past_frames_stay_as_they_are(plan: task.Plan) -> None:
-    work, batch, told = drawn(plan)
-    path = task.walk(plan, work, batch["change"], torch.tensor([1, 3, 4]), told)
+    work, batch, known = drawn(plan)
+    start, levels = task.begun(plan, batch["change"], torch.tensor([1, 3, 4]))
+    stop = task.walk(plan, work, start, levels, known)
     old = slice(0, PAST_FRAMES)
-    assert torch.equal(path.start[:, :, old], path.stop[:, :, old])
-    assert torch.equal(path.level[:, old], path.later[:, old])
-    assert (path.level[:, old] <= task.MOST_PAST_NOISE).all()
-    assert (path.later < path.level)[:, PAST_FRAMES:].all()
-    assert (path.later[:2, -1] > 0).tolist() == [False, True]
+    assert torch.equal(start[:, :, old], stop[:, :, old])
+    assert all(torch.equal(levels[0][:, old], level[:, old]) for level in levels)
+    assert (levels[0][:, old] <= task.MOST_PAST_NOISE).all()
+    assert (levels[-1] < levels[0])[:, PAST_FRAMES:].all()
+    assert (levels[-1][:2, -1] > 0).tolist() == [False, True]
+    assert len(levels) == plan.reach + 1
+
+
+def test_clips_begin_as_noise_alone_or_with_noise_over_them(plan: task.Plan) -> None:
+    change = torch.full((2, 4, PAST_FRAMES + 5, 4, 4), 7.0)
+    start, levels = task.begun(plan, change, torch.tensor([4, 1]))
+    new = start[:, :, PAST_FRAMES:]
+    assert abs(float(new[0].mean())) < 0.3  # not 0.001 times 7 more, but that is nothing
+    assert float(new[1].mean()) == pytest.approx(
+        7.0 * SCHEDULE.alpha(float(levels[0][1, -1])), rel=0.1
+    )
 
 
 def test_a_stretch_to_the_end_is_its_own_target_and_another_asks_the_slow_copy(plan) -> None:
-    work, batch, told = drawn(plan)
+    work, batch, known = drawn(plan)
     with torch.no_grad():
-        slow = video_exam.seen(work.slow, batch)
         for points, is_end in ((1, True), (4, False)):
-            path = task.walk(plan, work, batch["change"], torch.full((3,), points), told)
-            end = shared.hearing(work.slow)(path.stop, path.later, slow)
-            new = (end - path.stop)[:, :, PAST_FRAMES:]
+            start, levels = task.begun(plan, batch["change"], torch.full((3,), points))
+            stop = task.walk(plan, work, start, levels, known)
+            end = shared.speaker(work.slow, batch)(stop, levels[-1])
+            new = (end - stop)[:, :, PAST_FRAMES:]
             assert (new.abs().max() < 1e-5) == is_end
 
 
@@ -181,6 +200,10 @@ def test_weights_of_cells_and_the_distance_of_clips() -> None:
     assert weight.shape == (1, 1, 3, 2, 2)
     assert float(weight.mean()) == pytest.approx(1.0)
     assert float(weight[..., 1, 0].mean() / weight[..., 0, 0].mean()) == pytest.approx(4.0)
+    batch |= {"heard": torch.tensor([True])}
+    heard = shared.mouths(batch)
+    assert heard[0, 0, 0].tolist() == [[0.0, 0.0], [4.0, 0.0]]
+    assert not shared.mouths({**batch, "heard": torch.tensor([False])}).any()
     made, right = torch.ones(1, 2, 3, 2, 2), torch.zeros(1, 2, 3, 2, 2)
     assert float(shared.apart(right, right, weight, 1.0)) == 0.0
     still = float(shared.apart(made, right, weight, 0.0))

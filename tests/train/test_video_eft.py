@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from visavis.diffusion.samplers import cosine_times  # noqa: E402
 from visavis.train import video_student as shared  # noqa: E402
 from visavis.train.latent_clips import LatentClips  # noqa: E402
 from visavis.train.tasks import video_eft as task  # noqa: E402
@@ -102,7 +103,7 @@ def test_the_past_is_made_as_rolling_makes_it(plan: task.Plan) -> None:
         task.past_of(plan, work, batch, is_own=True)
         state = rolling.opened(batch["change"][:, :, :PAST_FRAMES])
         first = task.window(batch, 0, PAST_FRAMES + 8)
-        rolling.drawn(task._told(work.slow, first), state, (1, 2, 3), 8, plan.how)
+        rolling.drawn(shared.speaker(work.slow, first), state, (1, 2, 3), 8, plan.how)
     finally:
         rolling.sampled = made
     (train, past, how), (use, before, same) = seen
@@ -118,21 +119,22 @@ def test_a_call_begins_as_rolling_begins_it(plan: task.Plan, begin: str) -> None
     plan = dataclasses.replace(plan, begin=begin, strength=0.8)
     past, right = torch.randn(2, 4, PAST_FRAMES, 4, 4), torch.randn(2, 4, 5, 4, 4)
     torch.manual_seed(3)
-    first, time = task.beginning(plan, past, right, is_later=False)
+    first = task.beginning(plan, past, right, plan.grid)
     torch.manual_seed(3)
     noise = torch.randn_like(right)
     assert torch.equal(first, rolling.started(past, noise, plan.how))
-    assert time == plan.how.strength
     torch.manual_seed(3)
-    first, time = task.beginning(plan, past, right, is_later=True)
-    assert time / plan.how.strength in task.HALVES
-    torch.testing.assert_close(first, SCHEDULE.add_noise(right, noise, time))
+    later = task.beginning(plan, past, right, 3)
+    expected = SCHEDULE.add_noise(right, noise, task.passed(plan, 3)[0])
+    torch.testing.assert_close(later, expected)
 
 
-def test_what_is_nearer_leads_to_the_clip() -> None:
-    first, right = torch.randn(2, 4, 3, 2, 2), torch.randn(2, 4, 3, 2, 2)
-    torch.testing.assert_close(task.nearer(first, right, 0.8, 0.8), first)
-    torch.testing.assert_close(task.nearer(first, right, 0.8, 0.0), right)
+def test_a_walk_passes_times_from_the_strength_down(plan: task.Plan) -> None:
+    plan = dataclasses.replace(plan, begin="previous", strength=0.8, grid=4, reach=2)
+    expected = [0.8 * t for t in cosine_times(4)]
+    assert task.passed(plan, 4) == pytest.approx(expected[:3], abs=1e-6)
+    assert task.passed(plan, 2) == pytest.approx(expected[2:], abs=1e-6)
+    assert task.passed(plan, 1) == pytest.approx([expected[3], 0.0, 0.0], abs=1e-6)
 
 
 def test_the_aim_begins_where_the_past_ends_and_ends_at_the_truth() -> None:
@@ -149,7 +151,15 @@ def test_the_aim_begins_where_the_past_ends_and_ends_at_the_truth() -> None:
 @pytest.mark.parametrize("begin", ["previous", "reference"])
 def test_rolled_clips_come_to_look_like_the_truth(plan: task.Plan, begin: str) -> None:
     plan = dataclasses.replace(
-        plan, begin=begin, steps=30, batch=60, rate=3e-3, average=0.9, adversarial=0.0
+        plan,
+        begin=begin,
+        steps=30,
+        batch=60,
+        rate=3e-3,
+        average=0.9,
+        adversarial=0.0,
+        anchor=0.5,
+        speech=1.0,
     )
     clips = LatentClips(plan.data)
     work, draws = task.begin(plan), shared.Draws(plan, clips, task.draw_length)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from visavis.diffusion.samplers import ddim_step, extrapolated
 from visavis.nn import sizes
 from visavis.timing import Stopwatch
 from visavis.train.latent_clips import LatentClips
 from visavis.train.loop import cosine_rate, descend, follow, keep, mean_of
+from visavis.train.video_exam import GUIDANCE, seen
 from visavis.train.video_judge import Eye, VideoJudge, View, judge_loss, student_loss
 from visavis.video.conditions import Conditions
 from visavis.video.denoiser import PAST_FRAMES, VideoNetworks
-from visavis.video.rolling import Rolling
+from visavis.video.rolling import SCHEDULE, Denoise, Rolling, guided
 from visavis.video.sizes import VideoConfig
 from visavis.video.weights import write_networks
 
@@ -44,11 +47,13 @@ class StudentPlan:
     """How a student is trained.
 
     ``base`` is the state.pt of the base model; ``batch`` counts frames, past ones too. ``change``
-    weighs the error of changes from frame to frame. ``adversarial`` is how hard the discriminator
-    pulls, as a share of how hard all else does, from the share ``calm`` of the steps on and in
-    every ``turn``-th step; 0: there is none. ``minutes`` (0: any) is how long this run may take; it
-    ends saved, to be resumed. ``start`` is the state.pt of an earlier student, its discriminator
-    too.
+    weighs the error of changes from frame to frame, ``anchor`` the distance to the true mouths.
+    ``speech`` and ``wishes`` are the weights of the base model's guidance (1: none), whose path the
+    student is to know in steps from points of a grid of ``grid``, ``reach`` of them at a time.
+    ``adversarial`` is how hard the discriminator pulls, as a share of how hard all else does, from
+    the share ``calm`` of the steps on and in every ``turn``-th step; 0: there is none. ``minutes``
+    (0: any) is how long this run may take; it ends saved, to be resumed. ``start`` is the state.pt
+    of an earlier student, its discriminator too.
     """
 
     data: Path
@@ -58,7 +63,12 @@ class StudentPlan:
     batch: int = 64
     rate: float = 3e-4
     seed: int = 0
+    grid: int = 8
+    reach: int = 2
+    speech: float = GUIDANCE
+    wishes: float = 1.0
     change: float = 1.0
+    anchor: float = 0.1
     adversarial: float = 0.2
     calm: float = 0.2
     turn: int = 2
@@ -150,10 +160,62 @@ def hearing(networks: VideoNetworks) -> Callable[[Tensor, Tensor, Conditions], T
     return guess
 
 
+def told(networks: VideoNetworks, batch: Batch) -> Conditions:
+    """Return all that ``batch`` tells, the portraits looked at by ``networks`` in bfloat16."""
+    with torch.autocast(batch["change"].device.type, torch.bfloat16):
+        return seen(networks, batch)
+
+
+def speaker(networks: VideoNetworks, batch: Batch) -> Denoise:
+    """Return ``networks`` told what ``batch`` tells."""
+    return guided(hearing(networks), told(networks, batch))
+
+
 def cells(batch: Batch) -> Tensor:
     """Return the weights (b, 1, n, h, w) of the new frames' cells; their mean is 1."""
     both = (1 + MOUTH * batch["mouth"] + EYES * batch["eyes"])[:, :, PAST_FRAMES:]
     return both / both.mean()
+
+
+def mouths(batch: Batch) -> Tensor:
+    """Return weights (b, 1, n, h, w) of the mouths that can be heard; their mean is 1, if any can.
+
+    There sound decides, so that the truth may correct the base model; elsewhere it would only
+    average out what can be one way or another.
+    """
+    heard = batch["heard"].float()[:, None, None, None, None]
+    shown = batch["mouth"][:, :, PAST_FRAMES:] * heard
+    return shown / shown.mean().clamp(min=1e-6)
+
+
+@torch.no_grad()
+def walk(
+    plan: StudentPlan, work: Distillation, start: Tensor, levels: Sequence[Tensor], told: Conditions
+) -> Tensor:
+    """Return where the base model's path from ``start`` (b, c, t, h, w) is after some steps.
+
+    ``levels`` (b, t) are the times it passes, the first that of the start; frames whose time does
+    not change stay as they are. Steps are those of ``sample_multistep``.
+    """
+    teach = guided(hearing(work.teacher), told, plan.wishes, plan.speech)
+    x, before = start, None
+    for i, (level, later) in enumerate(pairwise(levels)):
+        guess = clean = teach(x, level)
+        t, s = wide(level), wide(later)
+        if before is not None:
+            clean = extrapolated(guess, before, (wide(levels[i - 1]), t, s), SCHEDULE)
+        x, before = ddim_step(x, clean, t, s, SCHEDULE), guess
+    return x
+
+
+def wide(level: Tensor) -> Tensor:
+    """Return ``level`` (b, t) as (b, 1, t, 1, 1)."""
+    return level[:, None, :, None, None]
+
+
+def grid_time(points: Tensor, grid: int) -> Tensor:
+    """Return the times of ``points`` of the grid, 0 to ``grid``, as ``cosine_times`` has them."""
+    return 0.5 - 0.5 * torch.cos(torch.pi * points / grid)
 
 
 def apart(made: Tensor, right: Tensor, weight: Tensor, change: float) -> Tensor:
@@ -198,12 +260,13 @@ def pulled(total: Tensor, opinion: Tensor, made: Tensor, share: float) -> Tensor
 
 
 def descended(
-    plan: StudentPlan, work: Distillation, made: Tensor, total: Tensor, found: dict[str, Tensor]
+    plan: StudentPlan, work: Distillation, made: Tensor, found: dict[str, Tensor]
 ) -> dict[str, float]:
-    """Make one step of the student, which ``made`` clips, down ``total``; its copies follow.
+    """Make one step of the student, which ``made`` clips, down the losses ``found``; return these.
 
-    What the discriminator thinks, if it is among the losses ``found``, pulls too. Returns them.
+    What the discriminator thinks, if it is among them, pulls too. The student's copies follow.
     """
+    total = found["path"] + plan.anchor * found["anchor"]
     if "adversarial" in found:
         total = pulled(total, found["adversarial"], made, plan.adversarial)
     rate = cosine_rate(plan.rate, work.step, plan.steps, 30, 0.05)

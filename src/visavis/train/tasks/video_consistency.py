@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visavis.diffusion.samplers import ddim_step, extrapolated
 from visavis.train.latent_clips import LatentClips
-from visavis.train.video_exam import GUIDANCE, SAMPLED, batch_of, judged, sampled, seen
+from visavis.train.video_exam import SAMPLED, batch_of, judged, sampled, seen
 from visavis.train.video_student import (
     Batch,
     Distillation,
@@ -31,14 +30,18 @@ from visavis.train.video_student import (
     cells,
     descended,
     distil,
-    hearing,
+    grid_time,
+    mouths,
     opinion,
     parser_of,
     save,
+    speaker,
+    told,
+    walk,
+    wide,
 )
-from visavis.video.conditions import Conditions
 from visavis.video.denoiser import LONGEST, PAST_FRAMES, SHORTEST
-from visavis.video.rolling import SCHEDULE, Rolling, guided
+from visavis.video.rolling import SCHEDULE, Rolling
 
 MOST_PAST_NOISE = 0.2
 """Time of the noise on the frames before a clip, at most."""
@@ -46,15 +49,11 @@ MOST_PAST_NOISE = 0.2
 
 @dataclass(frozen=True)
 class Plan(StudentPlan):
-    """How to distil. ``speech`` and ``wishes`` are the weights of guidance (1: none); ``fresh`` the
-    share of clips that start from pure noise, where one step begins.
+    """How to distil. ``fresh`` is the share of clips that start from pure noise, where one step
+    begins.
     """
 
-    grid: int = 8
-    reach: int = 2
     fresh: float = 0.5
-    speech: float = GUIDANCE
-    wishes: float = 1.0
 
 
 GPU: dict[str, Any] = {
@@ -62,18 +61,6 @@ GPU: dict[str, Any] = {
     "average": 0.999, "save_every": 500, "device": "cuda", "workers": 12,
 }  # fmt: skip
 """What ``--gpu`` changes: about 20 minutes of an H200 by count of FLOPs, not yet measured."""
-
-
-@dataclass(frozen=True)
-class Walk:
-    """A stretch of the base model's path: ``start`` (b, c, t, h, w) and its ``level`` (b, t), to
-    ``stop`` and its ``later`` level.
-    """
-
-    start: Tensor
-    level: Tensor
-    stop: Tensor
-    later: Tensor
 
 
 def draw_length(rng: np.random.Generator) -> int:
@@ -91,61 +78,45 @@ def draw_points(plan: Plan, rng: np.random.Generator, count: int) -> Tensor:
 def levels(points: Tensor, past: Tensor, grid: int, frames: int) -> Tensor:
     """Return the times (b, t) of ``frames`` new frames at ``points`` (b,) of the grid.
 
-    Before them stand those of the ``past`` (b, p). Points lie as ``cosine_times`` has them.
+    Before them stand those of the ``past`` (b, p).
     """
-    time = 0.5 - 0.5 * torch.cos(torch.pi * points / grid)
-    return torch.cat([past, time[:, None].expand(-1, frames).to(past)], 1)
+    time = grid_time(points, grid).to(past)
+    return torch.cat([past, time[:, None].expand(-1, frames)], 1)
 
 
-@torch.no_grad()
-def walk(plan: Plan, work: Distillation, change: Tensor, points: Tensor, told: Conditions) -> Walk:
-    """Return a stretch of the base model's path to clips ``change`` (b, c, t, h, w).
+def begun(plan: Plan, change: Tensor, points: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Return ``change`` (b, c, t, h, w) with the noise of ``points`` (b,), and the levels (b, t)
+    that a walk from there passes.
 
-    Steps are those of ``sample_multistep``; past frames have a little noise and stay as they are.
+    Past frames have a little noise of their own. What begins at the end of the grid is noise alone.
     """
-    teach = guided(hearing(work.teacher), told, plan.wishes, plan.speech)
     count, frames = len(change), change.shape[2] - PAST_FRAMES
     past = MOST_PAST_NOISE * torch.rand(count, 1, device=change.device).expand(-1, PAST_FRAMES)
-    noise = torch.randn_like(change)
-    level = levels(points, past, plan.grid, frames)
-    x = SCHEDULE.add_noise(change, noise, _wide(level))
-    x = torch.where(_wide(level) == 1.0, noise, x)
-    start, first, before, last = x, level, None, level
-    for i in range(1, plan.reach + 1):
-        earlier = levels((points - i).clip(0), past, plan.grid, frames)
-        guess = clean = teach(x, level)
-        t, s = _wide(level), _wide(earlier)
-        if before is not None:
-            clean = extrapolated(guess, before, (_wide(last), t, s), SCHEDULE)
-        x = ddim_step(x, clean, t, s, SCHEDULE)
-        before, last, level = guess, level, earlier
-    return Walk(start, first, x, level)
-
-
-def _wide(level: Tensor) -> Tensor:
-    """Return ``level`` (b, t) as (b, 1, t, 1, 1)."""
-    return level[:, None, :, None, None]
+    passed = [levels((points - i).clip(0), past, plan.grid, frames) for i in range(plan.reach + 1)]
+    noise, first = torch.randn_like(change), wide(passed[0])
+    start = SCHEDULE.add_noise(change, noise, first)
+    return torch.where(first == 1.0, noise, start), passed
 
 
 def learn(plan: Plan, work: Distillation, batch: Batch) -> dict[str, float]:
     """Make one step; return its losses by name."""
     torch.manual_seed(plan.seed * 1_000_003 + work.step)
     rng = np.random.default_rng([plan.seed, work.step, 1])
-    change = batch["change"]
+    change, new = batch["change"], slice(PAST_FRAMES, None)
     points = draw_points(plan, rng, len(change)).to(change.device)
-    with torch.no_grad(), torch.autocast(change.device.type, torch.bfloat16):
-        told, later = seen(work.teacher, batch), seen(work.slow, batch)
-    path = walk(plan, work, change, points, told)
+    start, passed = begun(plan, change, points)
     with torch.no_grad():
-        end = hearing(work.slow)(path.stop, path.later, later)
-    with torch.autocast(change.device.type, torch.bfloat16):
-        own = seen(work.student, batch)
-    guess = hearing(work.student)(path.start, path.level, own)
-    new = slice(PAST_FRAMES, None)
-    found = {"path": apart(guess[:, :, new], end[:, :, new], cells(batch), plan.change)}
-    made = torch.cat([change[:, :, :PAST_FRAMES], guess[:, :, new]], 2)
-    found |= opinion(plan, work, batch, made, told)
-    return descended(plan, work, guess, found["path"], found)
+        known = told(work.teacher, batch)
+        stop = walk(plan, work, start, passed, known)
+        end = speaker(work.slow, batch)(stop, passed[-1])[:, :, new]
+    guess = speaker(work.student, batch)(start, passed[0])[:, :, new]
+    made = torch.cat([change[:, :, :PAST_FRAMES], guess], 2)
+    found = {
+        "path": apart(guess, end, cells(batch), plan.change),
+        "anchor": apart(guess, change[:, :, new], mouths(batch), plan.change),
+        **opinion(plan, work, batch, made, known),
+    }
+    return descended(plan, work, guess, found)
 
 
 @torch.no_grad()
@@ -165,12 +136,12 @@ def take(work: Distillation, exam: tuple[Batch, Tensor]) -> dict[str, float]:
     batch, base = exam
     true, mouth = (batch[k][:, :, PAST_FRAMES:] for k in ("change", "mouth"))
     found = judged("twenty", base, true, mouth)
-    told = seen(work.average, batch)
+    known = seen(work.average, batch)
     for name, steps in (("one", 1), ("two", 2), ("four", 4)):
-        made = sampled(work.average, batch, told, Rolling(steps), weight=1.0)
+        made = sampled(work.average, batch, known, Rolling(steps), weight=1.0)
         found |= judged(name, made, true, mouth)
         found[f"{name}_apart"] = float((made - base).abs().mean())
-    other = replace(told, speech=batch["speech"].roll(1, 0))
+    other = replace(known, speech=batch["speech"].roll(1, 0))
     made = sampled(work.average, batch, other, Rolling(1), weight=1.0)
     found["one_other_like"] = judged("x", made, true, mouth)["x_like"]
     return {name: round(value, 4) for name, value in found.items()}

@@ -7,9 +7,9 @@ all along the clip, with noise of time ``--strength`` over it. ``--begin referen
 portrait, so that even the noisiest beginning keeps a trace of a signal. ``--begin noise``: neither,
 to compare. The past, too, comes from the student itself in the share ``--own`` of the steps.
 
-What the beginning lacks of a noisy true clip counts as noise, so that consistency training (Song et
-al. 2023) goes on: the slow copy, given the same at an earlier time, says where the path ends.
-Beside it, the true clip itself (``anchor``) and the avatar discriminator.
+The base model denoises such a beginning as SDEdit (Meng et al. 2022) edits pictures; the student
+is to know where its path ends, as in stage 1 (consistency from there on, the discriminator). The
+true clip corrects what it says of mouths.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from visavis.train.latent_clips import LatentClips
 from visavis.train.tasks.video_consistency import draw_length as length_of_clip
-from visavis.train.video_exam import judged, seen
+from visavis.train.video_exam import judged
 from visavis.train.video_student import (
     Batch,
     Distillation,
@@ -35,14 +35,18 @@ from visavis.train.video_student import (
     cells,
     descended,
     distil,
-    hearing,
+    grid_time,
+    mouths,
     opinion,
     parser_of,
     save,
+    speaker,
+    told,
+    walk,
 )
 from visavis.video import rolling
 from visavis.video.denoiser import PAST_FRAMES, SHORTEST, VideoNetworks
-from visavis.video.rolling import SCHEDULE, Denoise, Rolling, guided
+from visavis.video.rolling import SCHEDULE, Rolling
 
 OWN = 8
 """Frames that the student makes itself before a clip, if its past is to be its own."""
@@ -50,15 +54,13 @@ BLEND = 0.7
 """How much of what parts own from true past is left in the truth, from frame to frame."""
 ROLLED, CLIPS = (4, 8, 8, 8), 6
 """New frames of the held-out clips that are rolled one after the other, and how many at once."""
-HALVES = (0.25, 0.5, 0.75)
-"""Shares of the strength at which further calls begin."""
 
 
 @dataclass(frozen=True)
 class Plan(StudentPlan):
     """How to train. ``begin``, ``strength`` and ``context`` are those of ``Rolling``; ``own`` the
-    share of the steps whose past the student makes, ``later`` that of those that train further
-    calls instead of the first; ``anchor`` weighs the distance to the true clip.
+    share of the steps whose past the student makes, ``later`` that of those that begin further on
+    instead, as the second and later calls do.
     """
 
     rate: float = 2e-4
@@ -67,8 +69,8 @@ class Plan(StudentPlan):
     strength: float = 0.9
     context: float = 0.05
     own: float = 0.6
-    later: float = 0.15
-    anchor: float = 0.5
+    later: float = 0.2
+    anchor: float = 0.2
 
     @property
     def how(self) -> Rolling:
@@ -113,7 +115,7 @@ def past_of(plan: Plan, work: Distillation, batch: Batch, is_own: bool) -> tuple
         return true, window(batch, 0, left)
     first = window(batch, 0, PAST_FRAMES + own)
     noise = torch.randn_like(first["change"][:, :, PAST_FRAMES:])
-    denoise = _told(work.slow, first)
+    denoise = speaker(work.slow, first)
     made = rolling.sampled(denoise, true, torch.randn_like(true), [noise], plan.how)
     return made[:, :, -PAST_FRAMES:], window(batch, own, left)
 
@@ -121,13 +123,6 @@ def past_of(plan: Plan, work: Distillation, batch: Batch, is_own: bool) -> tuple
 def _spare(batch: Batch) -> int:
     """Return how many of the new frames of ``batch`` come before the clip."""
     return min(OWN, batch["change"].shape[2] - PAST_FRAMES - SHORTEST)
-
-
-def _told(networks: VideoNetworks, batch: Batch) -> Denoise:
-    """Return ``networks`` told what ``batch`` tells."""
-    with torch.autocast(batch["change"].device.type, torch.bfloat16):
-        told = seen(networks, batch)
-    return guided(hearing(networks), told)
 
 
 def aim(past: Tensor, change: Tensor) -> Tensor:
@@ -140,22 +135,23 @@ def aim(past: Tensor, change: Tensor) -> Tensor:
     return new + gap * fall[:, None, None]
 
 
-def beginning(plan: Plan, past: Tensor, right: Tensor, is_later: bool) -> tuple[Tensor, float]:
-    """Return what a call begins from (b, c, n, h, w), and the time of its noise.
+def beginning(plan: Plan, past: Tensor, right: Tensor, point: int) -> Tensor:
+    """Return what a call begins from (b, c, n, h, w) at ``point`` of the grid.
 
-    ``right`` is the clip that it is to end at; a later call begins from that, made noisy again.
+    At its end that is what clips are started from; further on, what the clip ``right`` is with
+    noise.
     """
     noise, how = torch.randn_like(right), plan.how
-    if is_later:
-        share = HALVES[int(torch.randint(len(HALVES), (1,)))]
-        return SCHEDULE.add_noise(right, noise, share * how.strength), share * how.strength
-    return rolling.started(past, noise, how), how.strength
+    if point == plan.grid:
+        return rolling.started(past, noise, how)
+    return SCHEDULE.add_noise(right, noise, passed(plan, point)[0])
 
 
-def nearer(first: Tensor, right: Tensor, time: float, earlier: float) -> Tensor:
-    """Return ``first`` of ``time``, taken for ``right`` with noise, as it is at ``earlier``."""
-    noise = (first - SCHEDULE.alpha(time) * right) / SCHEDULE.sigma(time)
-    return SCHEDULE.add_noise(right, noise, earlier)
+def passed(plan: Plan, point: int) -> list[float]:
+    """Return the times that a walk from ``point`` of the grid passes; its end is ``strength``."""
+    points = torch.arange(point, point - plan.reach - 1, -1).clip(0)
+    times: list[float] = (plan.how.strength * grid_time(points, plan.grid)).tolist()
+    return times
 
 
 def learn(plan: Plan, work: Distillation, batch: Batch) -> dict[str, float]:
@@ -163,24 +159,29 @@ def learn(plan: Plan, work: Distillation, batch: Batch) -> dict[str, float]:
     torch.manual_seed(plan.seed * 1_000_003 + work.step)
     rng = np.random.default_rng([plan.seed, work.step, 1])
     past, batch = past_of(plan, work, batch, bool(rng.random() < plan.own))
+    point = int(rng.integers(1, plan.grid)) if rng.random() < plan.later else plan.grid
     right = aim(past, batch["change"])
-    first, time = beginning(plan, past, right, bool(rng.random() < plan.later))
-    earlier = time * float(rng.uniform(0.0, 0.75))
     shown = SCHEDULE.add_noise(past, torch.randn_like(past), plan.context)
+    start = torch.cat([shown, beginning(plan, past, right, point)], 2)
+    levels = [_levels(start, plan.context, time) for time in passed(plan, point)]
     with torch.no_grad():
-        near = nearer(first, right, time, earlier)
-        end = rolling.continued(_told(work.slow, batch), shown, near, (plan.context, earlier))
-    guess = rolling.continued(_told(work.student, batch), shown, first, (plan.context, time))
-    weight = cells(batch)
+        known = told(work.teacher, batch)
+        stop = walk(plan, work, start, levels, known)
+        end = speaker(work.slow, batch)(stop, levels[-1])[:, :, PAST_FRAMES:]
+    guess = speaker(work.student, batch)(start, levels[0])[:, :, PAST_FRAMES:]
     found = {
-        "path": apart(guess, end, weight, plan.change),
-        "anchor": apart(guess, right, weight, plan.change),
+        "path": apart(guess, end, cells(batch), plan.change),
+        "anchor": apart(guess, right, mouths(batch), plan.change),
+        **opinion(plan, work, batch, torch.cat([past, guess], 2), known),
     }
-    with torch.no_grad(), torch.autocast(right.device.type, torch.bfloat16):
-        told = seen(work.teacher, batch)
-    found |= opinion(plan, work, batch, torch.cat([past, guess], 2), told)
-    total = found["path"] + plan.anchor * found["anchor"]
-    return descended(plan, work, guess, total, found)
+    return descended(plan, work, guess, found)
+
+
+def _levels(frames: Tensor, past: float, new: float) -> Tensor:
+    """Return the times (b, t) of ``frames`` (b, c, t, h, w): of the past ones and the new ones."""
+    level = frames.new_full((frames.shape[0], frames.shape[2]), new)
+    level[:, :PAST_FRAMES] = past
+    return level
 
 
 def lengths_of(batch: Batch) -> list[int]:
@@ -197,7 +198,7 @@ def rolled(networks: VideoNetworks, batch: Batch, how: Rolling) -> Tensor:
     state = rolling.opened(batch["change"][:, :, :PAST_FRAMES])
     seeds, parts = range(len(batch["heard"])), []
     for frames in lengths_of(batch):
-        denoise = _told(networks, window(batch, state.frame, PAST_FRAMES + frames))
+        denoise = speaker(networks, window(batch, state.frame, PAST_FRAMES + frames))
         state, shown = rolling.after(state, rolling.drawn(denoise, state, seeds, frames, how), how)
         parts.append(shown)
     return torch.cat(parts, 2)
