@@ -44,18 +44,18 @@ CODEC, STILL = "codec alone", "still"
 
 def steps(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, Any]:
     """Return figures of every model, and of what bounds them, on the same clips and speeches."""
-    judge, side = Judge(), models[0].settings.side
+    judge, side = Judge(is_quick=args.quick), models[0].settings.side
     scenes = list(clips(args.shards, args.clips, args.sources, side))
     spoken = list(speeches(args.shared, args.speeches, args.seconds, side))
     true = Seen(scenes, [follow(s.frames, s.portrait) for s in scenes], judge)
     table: dict[str, Any] = {"true": {**looks(true), "lips": speech(true)}}
-    for name, watched in _bounds(models[0], scenes):
+    for name, watched in _bounds(models[0], true):
         table[name] = _beside(Seen(scenes, list(watched), judge), true)
     for model in models:
         clock = model.clock
         made = Seen(scenes, [_played(model, s, args.seed) for s in scenes], judge)
         said = Seen(spoken, [_played(model, s, args.seed) for s in spoken], judge)
-        heard = {**looks(said), **speech(said)}
+        heard = {**looks(said), **speech(said)} if spoken else {}
         table[model.name] = {**_beside(made, true), "spoken": heard, **clock.per_frame()}
         print(f"{model.name:24} " + _line(table[model.name]), flush=True)
     for name in ("true", CODEC, STILL):
@@ -63,16 +63,16 @@ def steps(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, Any]:
     return {"clips": [s.name for s in scenes], "speeches": [s.name for s in spoken], **table}
 
 
-def _bounds(model: Model, scenes: Sequence[Scene]) -> Iterator[tuple[str, Iterator[Watched]]]:
+def _bounds(model: Model, true: Seen) -> Iterator[tuple[str, Iterator[Watched]]]:
     """Yield what comes of true latents, and of none."""
 
     def coded() -> Iterator[Watched]:
-        for scene in scenes:
-            made = model.coded(model.prepare(scene.portrait), scene.frames)
+        for scene, seen in zip(true.scenes, true.watched, strict=True):
+            made = model.coded(model.prepare(scene.portrait), scene.frames, seen.points)
             yield follow(made, scene.portrait)
 
     def still() -> Iterator[Watched]:
-        for scene in scenes:
+        for scene in true.scenes:
             yield follow([scene.portrait.image] * len(scene.frames), scene.portrait)
 
     yield CODEC, coded()
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=list(video_speed.LENGTHS))
     parser.add_argument("--minutes", type=float, default=2, help="of rolling; 10 are asked for")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="px")
+    parser.add_argument("--quick", action="store_true", help="no Fréchet and kernel distances")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -15,12 +15,13 @@ from visavis.motion.controls import Timeline
 from visavis.nn.session import Network
 from visavis.timing import Stopwatch
 from visavis.types import Features, FloatArray, ImageArray, Motion, Portrait
+from visavis.video.face_map import face_map
 from visavis.video.motion import LatentMotion
-from visavis.video.opening import FILES
+from visavis.video.opening import NEEDED
 from visavis.video.renderer import LatentRenderer
 from visavis.video.settings import FILE, LatentSettings
 from visavis.video.sizes import SPEECH_ROWS
-from visavis.video.studio import LatentLooks, Studio
+from visavis.video.studio import LatentLooks, Studio, as_input
 
 
 def variant(entry: str, place: Path) -> tuple[str, Path]:
@@ -38,7 +39,7 @@ def variant(entry: str, place: Path) -> tuple[str, Path]:
     if not changes:
         return name, folder
     settings = json.loads((folder / FILE).read_text("utf-8"))
-    files = {n: folder / f"{n}.onnx" for n in FILES}
+    files = {n: folder / f"{n}.onnx" for n in NEEDED}
     for key, value in (change.split("=", 1) for change in changes):
         if key in files:
             files[key] = Path(value).expanduser().resolve()
@@ -89,7 +90,7 @@ class Model:
         """Return the model of ``entry``, as ``variant`` reads it, on ``threads`` threads."""
         name, folder = variant(entry, place)
         settings = LatentSettings.from_json((folder / FILE).read_text("utf-8"), str(folder))
-        networks = {n: Network(str(folder / f"{n}.onnx"), threads) for n in FILES}
+        networks = {n: Network(str(folder / f"{n}.onnx"), threads) for n in NEEDED}
         studio = Studio(networks, settings)
         motion = LatentMotion(networks["denoiser"], studio, settings)
         renderer = LatentRenderer(networks["decoder"], studio)
@@ -139,11 +140,20 @@ class Model:
         self.clock.drawn += len(made)
         return made
 
-    def coded(self, looks: LatentLooks, pictures: Sequence[ImageArray]) -> list[ImageArray]:
-        """Return true ``pictures`` (side, side, 3) as they come back through the codec alone."""
+    def coded(
+        self,
+        looks: LatentLooks,
+        pictures: Sequence[ImageArray],
+        points: Sequence[FloatArray | None],
+    ) -> list[ImageArray]:
+        """Return true ``pictures`` (side, side, 3) as they come back through the codec alone.
+
+        ``points`` (478, 3) are the landmarks of each; None: it shows no face.
+        """
         ratio = np.array(self.settings.ratio, np.float32)[:, None, None]
-        rows = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-        (latents,) = self.networks["encoder"]({"picture": rows})
+        latents = np.concatenate(
+            [self._latents(*pair) for pair in zip(pictures, points, strict=True)]
+        )
         changes = (latents - looks.guide["latents"]) * ratio
         before = np.concatenate([changes[:1], changes[:-1]])
         still = Motion.rest(len(changes))
@@ -152,6 +162,12 @@ class Model:
             latents=np.stack([changes, before], 1),
         )  # fmt: skip
         return [self.renderer.draw(looks, motion[i : i + 1]) for i in range(len(motion))]
+
+    def _latents(self, picture: ImageArray, points: FloatArray | None) -> FloatArray:
+        """Return the latents (1, c, h, w) of a picture."""
+        spots = np.full((478, 2), np.nan) if points is None else points[:, :2] / len(picture)
+        face = face_map(spots.astype(np.float32), len(picture) // 2)[None]
+        return self.networks["guide"]({"picture": as_input(picture), "face": face})[0]
 
 
 def rounded(value: Any, digits: int = 4) -> Any:

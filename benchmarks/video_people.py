@@ -117,6 +117,8 @@ def seated(path: Path, side: int) -> Portrait:
 
 def speeches(shared: Path, count: int, seconds: float, side: int) -> Iterator[Scene]:
     """Yield ``count`` recorded clips of held-out voices with their phones, each on a portrait."""
+    if count == 0:
+        return
     every = english(shared)
     picked = [every[i] for i in np.linspace(0, len(every) - 1, count).astype(int)]
     for clip, path in zip(picked, portraits(shared, count), strict=True):

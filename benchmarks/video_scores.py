@@ -67,10 +67,10 @@ def follow(images: Sequence[ImageArray], portrait: Portrait, fps: float = MOTION
 class Judge:
     """The networks that look; what is not installed is left out, and told once."""
 
-    def __init__(self) -> None:
-        """Load what is there."""
-        self.pictures = _there(Inception)
-        self.videos = _there(ActionNet)
+    def __init__(self, *, is_quick: bool) -> None:
+        """Load what is there; ``is_quick``: without the networks that compare sets."""
+        self.pictures = None if is_quick else _there(Inception)
+        self.videos = None if is_quick else _there(ActionNet)
         self.identity = _there(IdentityNet)
 
 

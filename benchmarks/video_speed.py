@@ -33,7 +33,7 @@ def lengths(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, Any]
     *first_ms*: computing from the last sound needed to the first picture; the sound itself
     (*sound_ms*) comes before. *fps*: latents, then pictures, on one core.
     """
-    model, judge = models[0], Judge()
+    model, judge = models[0], Judge(is_quick=args.quick)
     side = model.settings.side
     scenes = list(clips(args.shards, args.clips, args.sources, side))
     true = Seen(scenes, [follow(s.frames, s.portrait) for s in scenes], judge)

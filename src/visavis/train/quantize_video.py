@@ -34,7 +34,7 @@ from visavis.timing import Stopwatch
 from visavis.train.video_data import VideoClip, VideoData
 from visavis.types import MOTION_FPS, Features, FloatArray, Phase
 from visavis.video.motion import LatentMotion
-from visavis.video.opening import FILES
+from visavis.video.opening import FILES, NEEDED
 from visavis.video.renderer import LatentRenderer
 from visavis.video.settings import FILE, LatentSettings
 from visavis.video.studio import Studio
@@ -76,7 +76,7 @@ def spoken(folder: Path, clips: Iterable[VideoClip]) -> dict[str, list[Feed]]:
     ``clips`` lend portrait, sound and labels; those whose portrait shows no face are left out.
     """
     settings = LatentSettings.from_json((folder / FILE).read_text("utf-8"))
-    networks = {name: Network(str(folder / f"{name}.onnx")) for name in FILES}
+    networks = {name: Network(str(folder / f"{name}.onnx")) for name in NEEDED}
     denoiser, decoder = Recorder(networks["denoiser"]), Recorder(networks["decoder"], 5)
     studio = Studio(networks, settings)
     motion = LatentMotion(denoiser, studio, settings)
@@ -112,7 +112,8 @@ def quantize_latent(
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in (FILE, *(f"{name}.onnx" for name in FILES if name not in parts)):
-        shutil.copyfile(source / name, out / name)
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)
     return {
         name: to_bytes(
             source / f"{name}.onnx", out / f"{name}.onnx", thinned(feeds[name], CALLS[name]),
