@@ -116,7 +116,8 @@ class Distillation:
 def read_state(path: Path, device: str) -> tuple[VideoNetworks, dict[str, Any]]:
     """Return the averaged networks of the state.pt ``path``, frozen, and all that it holds."""
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
-    networks = VideoNetworks(VideoConfig.from_json(state["config"])).to(device)
+    networks = VideoNetworks(VideoConfig.from_json(state["config"]))
+    networks = networks.to(device, memory_format=torch.channels_last)
     networks.load_state_dict(state["average"])
     return networks.eval().requires_grad_(False), state
 
