@@ -159,8 +159,9 @@ def test_all_parts_go_in_and_nothing_else_is_touched(config: VideoConfig) -> Non
     for key, value in networks.state_dict().items():
         assert torch.equal(value, before[key]) == (key in left), key
     owners = {key.split(".")[1] for key in left if not key.endswith("nobody")}
-    assert owners - {"still"} == {"speech", "face", "labels", "context"}
+    assert owners - {"still", "summary"} == {"speech", "face", "labels", "context"}
     assert ("still" in owners) == config.has_still
+    assert ("summary" in owners) == config.has_summary
 
 
 def test_nests_and_prefixes_are_undone() -> None:

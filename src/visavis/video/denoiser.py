@@ -8,10 +8,10 @@ without noise is that frame, and the call is consistent at time 0 as it is (diff
 ==================  ==============  ===============
 parameters          ``tiny``        ``sd15``
 ==================  ==============  ===============
-denoiser            7,069,488       1,313,588,228
+denoiser            7,315,632       1,313,588,228
 of it, over time    1,339,200       453,209,280
 reference network   2,554,208       859,509,568
-both                9,623,696       2,173,097,796
+both                9,869,840       2,173,097,796
 ==================  ==============  ===============
 
 A frame of ``tiny`` (8 x 8 latents, one of 20 in a clip) takes 0.378 GFLOP.
@@ -56,6 +56,8 @@ class Denoiser(nn.Module):
         self.speech = SpeechEncoder(config)
         self.face = FaceLocator(config)
         self.labels = Labels(config)
+        heard = config.tokens * config.context
+        self.summary = nn.Linear(heard, config.time) if config.has_summary else None
         width = config.widths[0]
         self.still = nn.Conv2d(config.latent, width, 3, padding=1) if config.has_still else None
         self.nobody = nn.Parameter(torch.zeros(width)) if config.has_still else None
@@ -94,9 +96,11 @@ class Denoiser(nn.Module):
         x = self.net.stem(x.contiguous(memory_format=torch.channels_last))
         added = self.face(conditions.face, conditions.is_known("face")) + self._still(conditions)
         added = added.expand(count, -1, *x.shape[2:])[:, None].expand(-1, frames, -1, -1, -1)
+        heard = self.speech(conditions.speech, conditions.is_known("speech"), x.shape[0])
+        told = self._told(time, conditions, x.dtype).flatten(0, 1)
         scene = Scene(
-            self._told(time, conditions, x.dtype).flatten(0, 1),
-            self.speech(conditions.speech, conditions.is_known("speech"), x.shape[0]),
+            told if self.summary is None else told + self.summary(heard.flatten(1)),
+            heard,
             torch.ones_like(time[0], dtype=torch.float32).cumsum(0) - 1.0,  # 0, 1, … also if traced
             count,
             frames,

@@ -53,6 +53,8 @@ class VideoConfig:
     """Attention within a frame is told where in it; published networks find that out themselves."""
     has_still: bool
     """The portrait is also added to every frame, place by place, before the first level."""
+    has_summary: bool
+    """Every layer is also told in one vector what is heard, beside the noise; learns sooner."""
     is_reference_whole: bool
     """The reference network has a way up, too; else levels on the way up read the way down's."""
 
@@ -86,7 +88,7 @@ class VideoConfig:
             latent=latent, widths=(96, 144), layers=1, attends=(True, True), heads=4,
             groups=16, feed=2, context=128, speech=SPEECH_WIDTH, tokens=5, motion_heads=4,
             motion_attentions=1, is_rotary=True, has_places=True, has_still=True,
-            is_reference_whole=False,
+            has_summary=True, is_reference_whole=False,
         )  # fmt: skip
 
     @staticmethod
@@ -96,7 +98,7 @@ class VideoConfig:
             latent=4, widths=(320, 640, 1280, 1280), layers=2, attends=(True, True, True, False),
             heads=8, groups=32, feed=4, context=768, speech=SPEECH_WIDTH, tokens=5, motion_heads=8,
             motion_attentions=2, is_rotary=False, has_places=False, has_still=False,
-            is_reference_whole=True,
+            has_summary=False, is_reference_whole=True,
         )  # fmt: skip
 
     @staticmethod
@@ -111,7 +113,7 @@ class VideoConfig:
             context=16, speech=SPEECH_WIDTH, tokens=5, motion_heads=2,
             motion_attentions=2 if is_published else 1, is_rotary=not is_published,
             has_places=not is_published, has_still=not is_published,
-            is_reference_whole=is_published,
+            has_summary=not is_published, is_reference_whole=is_published,
         )  # fmt: skip
 
     def to_json(self) -> str:

@@ -85,7 +85,7 @@ _INSIDE = (
     (r"\.leave\.", ".proj_out."),
 )
 """Patterns of our names and what stands there in published ones, each tried once, in turn."""
-_OWN = re.compile(r"^(speech|face|labels|context|still)\b|\bnobody$")
+_OWN = re.compile(r"^(speech|face|labels|context|still|summary)\b|\bnobody$")
 _FROM_CONV = re.compile(r"\.attentions\.\d+\.proj_(in|out)\.weight$")
 """Published as convolutions of one place, ours linear."""
 

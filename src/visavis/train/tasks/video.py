@@ -31,7 +31,7 @@ from visavis.train.loop import cosine_rate, follow, keep, mean_of
 from visavis.train.team import Team, found_team, restore
 from visavis.train.video_exam import examine, judge_samples
 from visavis.types import FloatArray
-from visavis.video.codec import read_codec
+from visavis.video.codec_files import read_codec
 from visavis.video.conditions import UNKNOWN_EMOTION, UNKNOWN_PHASE, Conditions
 from visavis.video.denoiser import LONGEST, PAST_FRAMES, SHORTEST, VideoNetworks
 from visavis.video.sizes import VideoConfig
@@ -43,7 +43,7 @@ USUAL = 16
 """New frames of every clip in the early steps."""
 MOST_PAST_NOISE = 0.3
 """Time of the noise on the frames before a clip, at most."""
-PURE = 0.15
+PURE = 0.25
 """Share of the clips that are all noise, where one step begins."""
 MOST_WEIGHT = 5.0
 """Limit of the weight of nearly clean clips: min-SNR (Hang et al. 2023) for v."""
@@ -76,7 +76,7 @@ class Plan:
     preset: str = "tiny"
     steps: int = 1600
     batch: int = 100
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     seed: int = 0
     fixed: float = 0.4
     save_every: int = 200
