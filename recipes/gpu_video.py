@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_video_parts import DECODERS, FORMATS, LEAST_WIDTH, decoder_of, in_bytes
+from gpu_video_parts import DECODERS, FORMATS, LEAST_WIDTH, compile_parts, decoder_of, in_bytes
 from torch import Tensor, nn
 
 from visavis.nn.compile import Stage, prepared, to_host
@@ -97,7 +97,7 @@ class Bench:
             if numbers not in ("float32", "half", "bfloat16"):
                 in_bytes(nets.denoiser, numbers, self.half, self.least)
             if in_parts:
-                _compile_parts(nets.denoiser)
+                compile_parts(nets.denoiser)
             self._made = (key, nets)
         return self._made[1]
 
@@ -189,17 +189,6 @@ class Bench:
                 self.wait()
                 times.append(1000 * (time.perf_counter() - start))
         return statistics.median(times)
-
-
-def _compile_parts(net: nn.Module) -> None:
-    """Compile every block of ``net`` by itself: far sooner done than the whole."""
-    for name in ("recompile_limit", "cache_size_limit"):
-        if hasattr(torch._dynamo.config, name):  # noqa: SLF001 - its public place
-            setattr(torch._dynamo.config, name, 256)  # noqa: SLF001
-    wanted = {"Residual", "SpatialTransformer", "TemporalModule"}
-    for module in net.modules():
-        if type(module).__name__ in wanted:
-            module.compile(dynamic=False)
 
 
 def steps(bench: Bench) -> Iterator[tuple[str, float, Step]]:
@@ -316,7 +305,7 @@ def played(
         before, waiting = past, None
         for _ in range(clips):
             latents, done = stages[0](noise, before, speech)
-            before = torch.cat([before, latents], 2)[:, :, -PAST_FRAMES:]
+            before = torch.cat([before, latents], 2)[:, :, -PAST_FRAMES:].contiguous()
             _, shown = stages[1](latents, after=done)
             last = waiting if is_piped else shown
             if last is not None:

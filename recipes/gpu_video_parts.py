@@ -139,3 +139,14 @@ def _by_torchao(net: nn.Module, numbers: str, least: int) -> None:
             granularity=quantization.PerRow()
         )
     quantization.quantize_(net, config, filter_fn=lambda layer, name: is_wide(layer, name, least))
+
+
+def compile_parts(net: nn.Module) -> None:
+    """Compile every block of ``net`` by itself: far sooner done than the whole."""
+    for name in ("recompile_limit", "cache_size_limit"):
+        if hasattr(torch._dynamo.config, name):  # noqa: SLF001 - its public place
+            setattr(torch._dynamo.config, name, 256)  # noqa: SLF001
+    wanted = {"Residual", "SpatialTransformer", "TemporalModule"}
+    for module in net.modules():
+        if type(module).__name__ in wanted:
+            module.compile(dynamic=False)
