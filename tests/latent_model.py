@@ -15,7 +15,8 @@ def write_weights(folder: Path, seed: int = 0, latent: int = 4) -> tuple[Path, P
     import torch
     from torch import nn
 
-    from visavis.video.codec import Codec, write_codec
+    from visavis.video.codec import Codec
+    from visavis.video.codec_files import write_codec
     from visavis.video.config import PRESETS
     from visavis.video.denoiser import VideoNetworks
     from visavis.video.sizes import SPEECH_WIDTH, VideoConfig

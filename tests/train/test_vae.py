@@ -18,7 +18,8 @@ from visavis.train.shards import ShardWriter  # noqa: E402
 from visavis.train.tasks import vae  # noqa: E402
 from visavis.train.video_data import VideoClip, to_fields  # noqa: E402
 from visavis.train.video_points import add_points  # noqa: E402
-from visavis.video.codec import read_codec  # noqa: E402
+from visavis.video.codec_files import read_codec  # noqa: E402
+from visavis.video.face_map import CHANNELS  # noqa: E402
 from visavis.video.places import coverage  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own future
@@ -56,8 +57,9 @@ def test_three_steps_leave_a_codec_that_runs_without_torch(data, tmp_path):
     codec = read_codec(tmp_path / "codec.safetensors")
     pictures = torch.rand(2, 3, 64, 64) * 2 - 1
     session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"))
-    (made,) = session.run(None, {"picture": pictures.numpy()})
-    np.testing.assert_allclose(made, codec.encode(pictures).numpy(), atol=1e-3, rtol=1e-3)
+    faces = torch.rand(2, CHANNELS, 32, 32)
+    (made,) = session.run(None, {"picture": pictures.numpy(), "face": faces.numpy()})
+    np.testing.assert_allclose(made, codec.encode(pictures, faces), atol=1e-3, rtol=1e-3)
     assert (tmp_path / "decoder.onnx").exists()
     assert (tmp_path / "sheet_000003.png").exists()
 
@@ -97,11 +99,12 @@ def test_one_clip_is_learnt_and_its_latents_are_normal(data, tmp_path):
         losses.append(vae.learn(asked, work, draw, None)["pixel"])
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
     vae.normalise(work.average, train, "cpu")
-    portraits, pictures, _ = vae._spread(train, 2, 64)
-    latents = work.average.encode(pictures)
+    shown = vae._spread(train, 2, 64, "cpu")
+    latents = work.average.encode(shown.pictures, shown.faces)
     assert float(latents.mean().abs()) < 0.05
     assert float(latents.std()) == pytest.approx(1, abs=0.1)
-    change = work.average.change(latents, work.average.guide(portraits))
+    guide = work.average.guide(shown.portraits, shown.portrait_faces)
+    change = work.average.change(latents, guide)
     assert float(change.square().mean().sqrt()) == pytest.approx(1, abs=0.1)
     held = vae.examine(work.average, vae.VideoData(data, "validation"), None, "cpu")
     assert held["held_psnr"] > held["copy_psnr"] + 3

@@ -11,17 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from visavis.errors import InputError, ModelError, WeightsMismatch  # noqa: E402
 from visavis.nn.checkpoints import write_converted  # noqa: E402
-from visavis.video.codec import (  # noqa: E402
-    GUIDE,
-    Codec,
-    Guide,
-    encode_pictures,
-    export_codec,
-    moved,
-    read_codec,
-    write_codec,
-)
+from visavis.video.codec import Codec, Guide, moved  # noqa: E402
+from visavis.video.codec_files import GUIDE, encode_pictures, export_codec, read_codec, write_codec  # noqa: E402
 from visavis.video.config import FACTOR, PRESETS, CodecConfig  # noqa: E402
+from visavis.video.face_map import CHANNELS, face_map  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +33,7 @@ def codec() -> Codec:
 @pytest.fixture(scope="module")
 def guide(codec) -> Guide:
     """Two portraits."""
-    return codec.guide(torch.rand(2, 3, 128, 96) * 2 - 1)
+    return codec.guide(torch.rand(2, 3, 128, 96) * 2 - 1, torch.rand(2, CHANNELS, 64, 48))
 
 
 @pytest.mark.parametrize("cuts", [(1, 1, 1, 1, 1, 1), (2, 4), (5, 1), (3, 3)])
@@ -81,8 +74,9 @@ def test_no_change_is_the_portrait_before_training():
     torch.manual_seed(0)
     net = Codec(PRESETS["test"]).eval().requires_grad_(False)
     portrait = torch.rand(1, 3, 64, 64) * 2 - 1
-    guide = net.guide(portrait)
-    still = net.change(net.encode(portrait), guide)
+    face = torch.rand(1, CHANNELS, 32, 32)
+    guide = net.guide(portrait, face)
+    still = net.change(net.encode(portrait, face), guide)
     assert not still.any()
     made = net.decode(torch.randn(1, 4, 1, 2, 2), guide)[0][:, :, 0]
     torch.testing.assert_close(made, portrait, rtol=0, atol=1e-5)
@@ -101,13 +95,13 @@ def test_sizes_and_work_are_as_the_docstring_tells(name):
     side = net.config.side
     portrait = torch.zeros(1, 3, side, side)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        guide = net.guide(portrait)
+        guide = net.guide(portrait, torch.zeros(1, CHANNELS, side // 2, side // 2))
         once = counter.get_total_flops()
         net.draw(guide.latents, guide.latents, guide)
     assert guide.latents.shape == (1, 32, side // FACTOR, side // FACTOR)
     work = [once / 1e9, (counter.get_total_flops() - once) / 1e9]
     weights = sum(p.numel() for p in net.parameters()) / 1e6
-    told = {"tiny": (4.5, 1.2, 1.8), "wide": (8.0, 2.1, 5.5)}[name]
+    told = {"tiny": (4.5, 1.4, 1.8), "wide": (8.0, 2.3, 5.5)}[name]
     np.testing.assert_allclose([weights, *work], told, atol=0.051)
 
 
@@ -115,11 +109,14 @@ def test_a_written_codec_is_read_again(codec, tmp_path):
     write_codec(codec, tmp_path / "codec.safetensors")
     again = read_codec(tmp_path / "codec.safetensors")
     assert again.config == codec.config
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 128, 96, 3), np.uint8)
-    latents = encode_pictures(again, pictures, batch=2)
-    assert latents.shape == (3, 4, 4, 3)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
+    points = np.random.default_rng(1).random((3, 478, 2), np.float32)
+    latents = encode_pictures(again, pictures, points, batch=2)
+    assert latents.shape == (3, 4, 4, 4)
     rows = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-    torch.testing.assert_close(torch.from_numpy(latents), codec.encode(rows), rtol=0, atol=1e-5)
+    faces = torch.from_numpy(np.stack([face_map(p, 64) for p in points]))
+    wanted = codec.encode(rows, faces)
+    torch.testing.assert_close(torch.from_numpy(latents), wanted, rtol=0, atol=1e-5)
 
 
 def test_files_that_are_no_codec_are_refused(codec, tmp_path):
@@ -136,8 +133,8 @@ def test_files_that_are_no_codec_are_refused(codec, tmp_path):
 
 
 def test_pictures_of_odd_sides_are_refused(codec):
-    with pytest.raises(InputError, match="multiples of 32"):
-        encode_pictures(codec, np.zeros((1, 60, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="multiple of 32"):
+        encode_pictures(codec, np.zeros((1, 60, 64, 3), np.uint8), np.zeros((1, 478, 2)))
 
 
 def test_sizes_go_through_text():
@@ -151,12 +148,14 @@ def test_onnx_draws_as_torch_does(codec, tmp_path):
         onnxruntime.InferenceSession(str(p)) for p in (files.guide, files.encoder, files.decoder)
     )
     pictures = torch.rand(3, 3, 64, 64) * 2 - 1
-    guide = codec.guide(pictures[:1])
-    known = dict(zip(GUIDE, reads.run(None, {"picture": pictures[:1].numpy()}), strict=True))
+    faces = torch.rand(3, CHANNELS, 32, 32)
+    guide = codec.guide(pictures[:1], faces[:1])
+    seen = {"picture": pictures[:1].numpy(), "face": faces[:1].numpy()}
+    known = dict(zip(GUIDE, reads.run(None, seen), strict=True))
     for name, made in known.items():
         np.testing.assert_allclose(made, getattr(guide, name), atol=1e-4)
-    (latents,) = encoder.run(None, {"picture": pictures.numpy()})
-    change = codec.change(codec.encode(pictures), guide)
+    (latents,) = encoder.run(None, {"picture": pictures.numpy(), "face": faces.numpy()})
+    change = codec.change(codec.encode(pictures, faces), guide)
     made = (latents - known["latents"]) * codec.ratio.numpy()
     np.testing.assert_allclose(made, change, atol=1e-4)
     before = np.concatenate([made[:1], made[:-1]])

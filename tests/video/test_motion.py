@@ -233,7 +233,8 @@ def test_clips_are_what_the_trained_networks_draw(
     latent_model: Path, portrait: Portrait, speech: np.ndarray
 ) -> None:
     torch = pytest.importorskip("torch")
-    from visavis.video.codec import read_codec
+    from visavis.video.codec import Guide
+    from visavis.video.codec_files import read_codec
     from visavis.video.conditions import Conditions
     from visavis.video.rolling import after, drawn, opened
     from visavis.video.weights import read_networks
@@ -247,7 +248,7 @@ def test_clips_are_what_the_trained_networks_draw(
     recognizer = PhoneRecognizer()
     _, rows = recognizer.step(recognizer.start(), sound, final=True)
     tokens = speech_tokens(np.concatenate([silence(28), rows.values[:20]]))[3:]
-    guide = codec.guide(torch.from_numpy(looks.guide["picture"]))
+    guide = Guide(*(torch.from_numpy(looks.guide[name]) for name in Guide._fields))
     labels = torch.full((1, 8), 2), torch.zeros(1, 8, dtype=torch.int64)
     told = Conditions(
         networks.appearance(guide.latents), torch.from_numpy(tokens[None, :8]), *labels,

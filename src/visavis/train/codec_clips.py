@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from visavis.faces.topology import mirror
 from visavis.train.video_data import VideoData
 from visavis.types import FloatArray, ImageArray
+from visavis.video.face_map import face_map
 from visavis.video.places import EYES, FACE, MOUTH, coverage
 
 EXTRA = {FACE: 0.5, MOUTH: 6.0, EYES: 3.0}
@@ -64,7 +66,8 @@ class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         """Return ``pictures`` (b, t, 3, s, s) and ``portrait`` (b, 3, s, s) in [-1, 1], ``weight``
-        (b, t, 1, s, s), and ``points`` (b, t + 1, 478, 2) as in ``Scene``.
+        (b, t, 1, s, s), ``points`` (b, t + 1, 478, 2) as in ``Scene`` and their maps ``faces``
+        (b, t + 1, CHANNELS, s / 2, s / 2).
         """
         rng = np.random.default_rng([self._seed, step])
         share = np.array([SHARES[name] for name in self._kinds])
@@ -74,7 +77,15 @@ class Draws(torch.utils.data.Dataset[dict[str, Tensor]]):
             made.append(drawn_clip(self._data, number, self._piece, rng))
         names = ("portrait", "pictures", "weight", "points")
         parts = zip(*made, strict=True)
-        return {n: torch.from_numpy(np.stack(p)) for n, p in zip(names, parts, strict=True)}
+        batch = {n: np.stack(p) for n, p in zip(names, parts, strict=True)}
+        batch["faces"] = faces_of(batch["points"], self._piece.side)
+        return {n: torch.from_numpy(p) for n, p in batch.items()}
+
+
+def faces_of(points: FloatArray, side: int) -> FloatArray:
+    """Return the maps (…, CHANNELS, side / 2, side / 2) of faces with ``points`` (…, 478, 2)."""
+    maps = [face_map(spots, side // 2) for spots in points.reshape(-1, *points.shape[-2:])]
+    return np.stack(maps).reshape(*points.shape[:-2], *maps[0].shape)
 
 
 def drawn_clip(
@@ -95,7 +106,7 @@ def drawn_clip(
     points = scene.points
     if rng.random() < 0.5:
         rows, weight = rows[..., ::-1].copy(), weight[..., ::-1].copy()
-        points = np.stack([1 - points[..., 0], points[..., 1]], -1)
+        points = np.stack([1 - points[..., 0], points[..., 1]], -1)[:, mirror()]
     return rows[0], rows[1:], weight, points
 
 
@@ -117,9 +128,7 @@ def closer(scene: Scene, side: int, rng: np.random.Generator) -> Scene:
 
 def _scene(data: VideoData, number: int, frames: int, rng: np.random.Generator) -> Scene:
     """Return a portrait and ``frames`` frames of clip ``number``."""
-    unknown = np.full((data.frames(number) + 1, POINTS, 2), np.nan, np.float32)
-    points = data.array(number, "points") if data.has(number, "points") else unknown
-    boxes = data.boxes(number)
+    points, boxes = points_in(data, number), data.boxes(number)
     if data.source(number) == STILL:
         picture = data.picture(number, 0)
         moved = [_jolted(picture, points[0], rng) for _ in range(frames)]
@@ -137,6 +146,13 @@ def _scene(data: VideoData, number: int, frames: int, rng: np.random.Generator) 
         boxes[first : first + frames],
         points[[elsewhere, *shown]],
     )
+
+
+def points_in(data: VideoData, number: int) -> FloatArray:
+    """Return the landmarks (t + 1, 478, 2) of clip ``number``, the portrait's last, NaN if none."""
+    if data.has(number, "points"):
+        return data.array(number, "points")
+    return np.full((data.frames(number) + 1, POINTS, 2), np.nan, np.float32)
 
 
 def _moment(boxes: FloatArray, rng: np.random.Generator) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visavis.errors import InputError
-from visavis.video.codec import export_codec, read_codec
+from visavis.video.codec_files import export_codec, read_codec
 from visavis.video.config import FACTOR
 from visavis.video.denoiser import PAST_FRAMES
 from visavis.video.graphs import export_denoiser, export_reference

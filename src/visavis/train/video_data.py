@@ -233,23 +233,27 @@ def still(
 def add_latents(shards: Path, codec: Path, out: Path, device: str, keep: bool) -> int:
     """Write the clips of ``shards`` with their latents to ``out``; return how many there were.
 
-    ``codec`` is a file of video/codec.py; without ``keep`` the frames are left out.
+    ``codec`` is a file of video/codec.py; without ``keep`` the frames are left out. Clips without
+    landmarks (train/video_points.py) and still pictures are passed over.
     """
-    from visavis.video.codec import encode_pictures, read_codec
+    from visavis.video.codec_files import encode_pictures, read_codec
 
     net = read_codec(codec, device)
     data = VideoData(shards, None)
+    count = 0
     with ShardWriter(out, "latents", SHARD_BYTES) as writer:
         for number in range(len(data)):
-            clip = data.clip(number)
-            latents, portrait = (
-                encode_pictures(net, p) for p in (clip.frames, clip.portrait[None])
-            )
+            if not data.has(number, "points") or data.frames(number) < 2:
+                continue
+            clip, points = data.clip(number), data.array(number, "points")
+            latents = encode_pictures(net, clip.frames, points[:-1])
+            portrait = encode_pictures(net, clip.portrait[None], points[-1:])
             made = replace(clip, latents=latents, still=portrait[0])
             if not keep:
                 made = replace(made, frames=clip.frames[:0])
             writer.write(clip.name, to_fields(made))
-    return len(data)
+            count += 1
+    return count
 
 
 def main() -> None:

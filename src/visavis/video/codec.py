@@ -17,20 +17,14 @@ GFLOP (2 per product) once a portrait of 256 x 256, 1.8 a frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visavis.errors import InputError
-from visavis.nn.checkpoints import check_keys, read_converted, write_converted
-from visavis.nn.export import export
-from visavis.types import FloatArray, ImageArray
-from visavis.video.config import FACTOR, CodecConfig
+from visavis.video.config import CodecConfig
+from visavis.video.face_map import CHANNELS
 
 LEAST_LOG, MOST_LOG = -12.0, 6.0
 """Limits of the logarithm of a latent's variance."""
@@ -104,13 +98,13 @@ class Grow(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One picture -> mean and log variance of its latents."""
+    """One picture, and which part of a face is where in it -> mean and log variance of latents."""
 
     def __init__(self, config: CodecConfig) -> None:
         """Make the untrained encoder of ``config``."""
         super().__init__()
         widths = config.encoder_widths
-        layers: list[nn.Module] = [nn.PixelUnshuffle(8), nn.Conv2d(192, widths[0], 3, padding=1)]
+        layers: list[nn.Module] = [nn.Conv2d(192 + 16 * CHANNELS, widths[0], 3, padding=1)]
         for i, (width, depth) in enumerate(zip(widths, config.encoder_depths, strict=True)):
             layers += [Shrink(widths[i - 1], width)] if i else []
             layers += [Block(width) for _ in range(depth)]
@@ -119,9 +113,13 @@ class Encoder(nn.Module):
         self.group = widths[-1] // config.latent_channels
         nn.init.constant_(self.leave.bias[config.latent_channels :], FIRST_LOG)  # type: ignore[index]
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (n, 3, h, w) in [-1, 1] to two times (n, c, h / 32, w / 32)."""
-        x = self.layers(picture)
+    def forward(self, picture: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (n, 3, h, w) in [-1, 1] to two times (n, c, h / 32, w / 32).
+
+        ``face`` (n, CHANNELS, h / 2, w / 2) from video/face_map.py.
+        """
+        parts = functional.pixel_unshuffle(picture, 8), functional.pixel_unshuffle(face, 4)
+        x = self.layers(torch.cat(parts, 1))
         mean, log = self.leave(torch.relu(x)).chunk(2, 1)
         return mean + x.unflatten(1, (-1, self.group)).mean(2), log.clip(LEAST_LOG, MOST_LOG)
 
@@ -231,14 +229,20 @@ class Codec(nn.Module):
         for name in ("std", "ratio"):
             self.register_buffer(name, torch.ones(config.latent_channels, 1, 1))
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Return the latents (n, c, h / 32, w / 32) of ``pictures`` (n, 3, h, w)."""
-        return (self.encoder(pictures)[0] - self.mean) / self.std
+    def encode(self, pictures: Tensor, faces: Tensor) -> Tensor:
+        """Return the latents (n, c, h / 32, w / 32) of ``pictures`` (n, 3, h, w).
 
-    def guide(self, portraits: Tensor) -> Guide:
-        """Return what the decoder needs of ``portraits`` (n, 3, h, w); once per portrait."""
+        ``faces`` (n, CHANNELS, h / 2, w / 2) from video/face_map.py.
+        """
+        return (self.encoder(pictures, faces)[0] - self.mean) / self.std
+
+    def guide(self, portraits: Tensor, faces: Tensor) -> Guide:
+        """Return what the decoder needs of ``portraits`` (n, 3, h, w); once per portrait.
+
+        ``faces`` as in ``encode``.
+        """
         fine, middle = self.sitter(portraits)
-        return Guide(self.encode(portraits), fine, middle, portraits)
+        return Guide(self.encode(portraits, faces), fine, middle, portraits)
 
     def change(self, latents: Tensor, guide: Guide) -> Tensor:
         """Return how ``latents`` (n, c, h, w) differ from their portraits'."""
@@ -270,110 +274,3 @@ class Codec(nn.Module):
         scale = self.std / self.ratio
         made: tuple[Tensor, Tensor] = self.decoder(change * scale, before * scale, raw)
         return made
-
-
-class _Guides(nn.Module):
-    def __init__(self, codec: Codec) -> None:
-        super().__init__()
-        self.codec = codec
-
-    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.codec.guide(picture))[:-1]
-
-
-class _Reads(nn.Module):
-    def __init__(self, codec: Codec) -> None:
-        super().__init__()
-        self.codec = codec
-
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.codec.encode(picture)
-
-
-class _Draws(nn.Module):
-    def __init__(self, codec: Codec) -> None:
-        super().__init__()
-        self.codec = codec
-
-    def forward(self, change: Tensor, before: Tensor, *guide: Tensor) -> tuple[Tensor, Tensor]:
-        many = (part.expand(change.shape[0], -1, -1, -1) for part in guide)
-        return self.codec.draw_flow(change, before, Guide(*many))
-
-
-GUIDE = ("latents", "fine", "middle")
-"""What guide.onnx returns; decoder.onnx takes them, then ``picture``, as they are."""
-
-DRAWN = ("frame", "flow")
-"""What decoder.onnx returns."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The files of ``export_codec``."""
-
-    guide: Path
-    encoder: Path
-    decoder: Path
-
-
-def export_codec(codec: Codec, folder: Path) -> Exported:
-    """Write ``codec`` to ``folder`` as ONNX, for pictures of its own side.
-
-    guide.onnx: ``picture`` (n, 3, h, w) -> ``latents``, ``fine``, ``middle``.
-    encoder.onnx: ``picture`` (n, 3, h, w) -> ``latents`` (n, c, h / 32, w / 32).
-    decoder.onnx: ``change`` and ``before`` (n, c, h / 32, w / 32) and, of one portrait or of n,
-    ``latents``, ``fine``, ``middle``, ``picture`` -> ``frame`` (n, 3, h, w), and ``flow``
-    (n, 2, h / 4, w / 4), how its pixels moved.
-    """
-    side, cells = codec.config.side, codec.config.side // FACTOR
-    files = Exported(*(folder / f"{name}.onnx" for name in ("guide", "encoder", "decoder")))
-    picture = {"picture": torch.zeros(2, 3, side, side)}
-    export(_Guides(codec), files.guide, picture, GUIDE, any_rows=True)
-    export(_Reads(codec), files.encoder, picture, GUIDE[:1], any_rows=True)
-    change = torch.zeros(2, codec.config.latent_channels, cells, cells)
-    with torch.no_grad():
-        guide = codec.guide(picture["picture"][:1])
-    inputs = {"change": change, "before": change} | guide._asdict()
-    axes = {n: {0: "portraits" if n in guide._fields else "rows"} for n in (*inputs, *DRAWN)}
-    export(_Draws(codec), files.decoder, inputs, DRAWN, axes=axes)
-    return files
-
-
-def write_codec(codec: Codec, path: Path) -> None:
-    """Write ``codec`` to the safetensors file ``path``, its sizes in the metadata."""
-    state = {k: v.detach().float().cpu() for k, v in codec.state_dict().items()}
-    write_converted(path, state, {"config": codec.config.to_json()})
-
-
-def read_codec(path: Path, device: str = "cpu") -> Codec:
-    """Return the codec that ``write_codec`` wrote to ``path``, ready for use on ``device``.
-
-    Raises:
-        ModelError: there is no such file.
-        WeightsMismatch: it is damaged or not a codec's.
-    """
-    state, texts = read_converted(path)
-    codec = Codec(CodecConfig.from_json(texts.get("config", "{}")))
-    check_keys("the codec", {k: tuple(v.shape) for k, v in codec.state_dict().items()}, state)
-    codec.load_state_dict(state)
-    ready: Codec = codec.eval().requires_grad_(False).to(device)
-    return ready
-
-
-@torch.inference_mode()
-def encode_pictures(codec: Codec, pictures: ImageArray, batch: int = 32) -> FloatArray:
-    """Return the latents (t, c, h / 32, w / 32) of RGB uint8 ``pictures`` (t, h, w, 3).
-
-    Raises:
-        InputError: height or width is not a multiple of 32.
-    """
-    if pictures.shape[1] % FACTOR or pictures.shape[2] % FACTOR:
-        raise InputError(
-            f"Pictures of {pictures.shape[2]} x {pictures.shape[1]} px cannot be coded; "
-            f"both sides must be multiples of {FACTOR}."
-        )
-    found = []
-    for first in range(0, len(pictures), batch):
-        rows = torch.from_numpy(pictures[first : first + batch]).to(codec.mean.device)
-        found.append(codec.encode(rows.permute(0, 3, 1, 2).float() / 127.5 - 1).cpu().numpy())
-    return np.concatenate(found).astype(np.float32)

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from visavis.errors import InputError
 from visavis.faces.film import FilmPortrait
 from visavis.faces.framing import Region, cut, head_and_shoulders
-from visavis.render.mesh_warp import Appearance, MeshWarpRenderer, resized
+from visavis.render.mesh_warp import Appearance, MeshWarpRenderer, expression_points, resized
 from visavis.render.quality import DEFAULT_QUALITY, touch_for
 from visavis.types import FloatArray, ImageArray, Motion, Portrait
 from visavis.video.canvas import Canvas, canvas_of
 from visavis.video.expressions import LEVELS, expression
+from visavis.video.face_map import face_map
 from visavis.video.places import FACE, boxes_of, coverage
 from visavis.video.settings import LatentSettings
 
@@ -93,9 +94,8 @@ class Studio:
             )
         side, region = self._settings.side, square(portrait)
         seen = resized(cut(portrait, region), (side, side))
-        picture = as_input(seen.image)
-        latents, fine, middle = self._networks["guide"]({"picture": picture})
-        guide = {"latents": latents, "fine": fine, "middle": middle, "picture": picture}
+        guide = self._guide(seen.image, seen.landmarks)
+        latents = guide["latents"]
         box = boxes_of(seen.landmarks[None], side)[0, FACE]
         box = box + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN], np.float32)
         return LatentLooks(
@@ -110,17 +110,29 @@ class Studio:
         """Return the portrait edited to show ``emotion`` as strongly as ``level``, 0..LEVELS."""
         if level == 0:
             return looks.reference
-        edited = self.edited(looks, emotion, level)
-        latents, *_ = self._networks["guide"]({"picture": as_input(edited)})
+        edited, points = self.edited(looks, emotion, level)
+        latents = self._guide(edited, points)["latents"]
         return self._reference(emotion, level, latents, looks.guide["latents"])
 
-    def edited(self, looks: LatentLooks, emotion: str, level: int) -> ImageArray:
-        """Return the picture (side, side, 3) of the portrait showing ``emotion``."""
+    def _guide(self, image: ImageArray, points: FloatArray) -> dict[str, FloatArray]:
+        """Return what the decoder's file takes of ``image`` (s, s, 3) with landmarks ``points``."""
+        side = len(image)
+        seen = {
+            "picture": as_input(image),
+            "face": face_map(points[:, :2] / np.float32(side), side // 2)[None],
+        }
+        latents, fine, middle = self._networks["guide"](seen)
+        return {"latents": latents, "fine": fine, "middle": middle, "picture": seen["picture"]}
+
+    def edited(self, looks: LatentLooks, emotion: str, level: int) -> tuple[ImageArray, FloatArray]:
+        """Return the picture (side, side, 3) of the portrait showing ``emotion``, and its landmarks
+        (478, 2) px.
+        """
         share, actor = level / LEVELS, looks.actor
         own = actor.rig.source_coefficients - actor.mood
         asked = (1.0 - share) * own + share * expression(emotion)
         motion = replace(Motion.rest(1), coefficients=asked[None].astype(np.float32))
-        return self._editor.draw(actor, motion)
+        return self._editor.draw(actor, motion), expression_points(actor.rig, asked + actor.mood)
 
     def _reference(
         self, emotion: str, level: int, latents: FloatArray, own: FloatArray

@@ -21,7 +21,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,12 +33,13 @@ from visavis.faces.topology import (
     RIGHT_IRIS,
 )
 from visavis.timing import Stopwatch
-from visavis.train.codec_clips import STILL, Draws, Piece, as_rows
+from visavis.train.codec_clips import STILL, Draws, Piece, as_rows, faces_of, points_in
 from visavis.train.loop import Judged, cosine_rate, descend, follow, keep, mean_of
 from visavis.train.perceptual import Lpips, asked
 from visavis.train.renderer_nets import PatchJudge
 from visavis.train.video_data import VideoData
-from visavis.video.codec import Codec, Guide, export_codec, write_codec
+from visavis.video.codec import Codec, Guide
+from visavis.video.codec_files import export_codec, write_codec
 from visavis.video.config import PRESETS
 from visavis.video.places import MOUTH, coverage
 
@@ -139,14 +139,16 @@ def drawn(plan: Plan, data: VideoData, first: int) -> Iterable[dict[str, Tensor]
     return loader
 
 
-def rebuilt(net: Codec, pictures: Tensor, portrait: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def rebuilt(net: Codec, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Return what comes back of ``pictures`` (b, t, 3, h, w) through drawn latents, how pixels
     moved (b * t, 2, h / 4, w / 4), and how far the latents are from normal ones (a scalar).
 
-    ``portrait`` (b, 3, h, w) guides.
+    ``batch`` as ``Draws`` gives it.
     """
+    pictures, portrait, faces = (batch[n] for n in ("pictures", "portrait", "faces"))
     count, frames = pictures.shape[:2]
-    mean, spread = net.encoder(torch.cat([portrait, pictures.flatten(0, 1)]))
+    maps = torch.cat([faces[:, 0], faces[:, 1:].flatten(0, 1)])
+    mean, spread = net.encoder(torch.cat([portrait, pictures.flatten(0, 1)]), maps)
     mean, spread = mean.float(), spread.float()
     divergence = 0.5 * (mean.square() + spread.exp() - 1 - spread).mean()
     of_portrait, of_frames = mean[:count], mean[count:]
@@ -187,7 +189,7 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     is_judged = work.step >= plan.calm * plan.steps and plan.adversarial + plan.matching > 0
     losses: dict[str, Tensor] = {}
     with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
-        made, flow, divergence = rebuilt(work.net, pictures, batch["portrait"])
+        made, flow, divergence = rebuilt(work.net, batch)
         apart = made - pictures
         losses["pixel"] = _mean(apart.abs(), weight)
         losses["kl"] = divergence
@@ -245,10 +247,13 @@ def normalise(codec: Codec, data: VideoData, device: str) -> None:
     """Set the constants of ``codec`` so that latents of ``data`` have mean 0 and deviation 1, and
     their changes deviation 1.
     """
-    portraits, pictures, _ = (x.to(device) for x in _spread(data, MEASURED, codec.config.side))
+    shown = _spread(data, MEASURED, codec.config.side, device)
     before, after = (
-        torch.cat([codec.encoder(part)[0].float() for part in rows.split(16)])
-        for rows in (portraits, pictures)
+        torch.cat([codec.encoder(*part)[0].float() for part in zip(*pair, strict=True)])
+        for pair in (
+            (shown.portraits.split(16), shown.portrait_faces.split(16)),
+            (shown.pictures.split(16), shown.faces.split(16)),
+        )
     )
     codec.mean.copy_(after.mean((0, 2, 3))[:, None, None])
     codec.std.copy_(after.std((0, 2, 3)).clamp(min=1e-3)[:, None, None])
@@ -256,44 +261,65 @@ def normalise(codec: Codec, data: VideoData, device: str) -> None:
     codec.ratio.copy_(codec.std / change[:, None, None])
 
 
-def _spread(data: VideoData, most: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return portraits and pictures (n, 3, side, side) evenly from all clips, and the mouths' boxes
-    (n, side, side).
+@dataclass(frozen=True)
+class Shown:
+    """A picture of each of n clips and its portrait (n, 3, s, s), the maps of their faces
+    (n, CHANNELS, s / 2, s / 2), the mouths' boxes (n, s, s), landmarks (n, 2, 478, 2).
     """
+
+    portraits: Tensor
+    pictures: Tensor
+    portrait_faces: Tensor
+    faces: Tensor
+    mouths: Tensor
+    points: Tensor
+
+    def drawn(self, codec: Codec) -> tuple[Tensor, Tensor]:
+        """Return what ``codec`` makes of the pictures, and its flow."""
+        guide = codec.guide(self.portraits, self.portrait_faces)
+        change = codec.change(codec.encode(self.pictures, self.faces), guide)
+        return codec.draw_flow(change, change, guide)
+
+
+def _spread(data: VideoData, most: int, side: int, device: str) -> Shown:
+    """Return at most ``most`` pairs evenly from all clips that move."""
     clips = [i for i in range(len(data)) if data.source(i) != STILL] or list(range(len(data)))
     chosen = [clips[int(k)] for k in np.linspace(0, len(clips) - 1, min(most, len(clips)))]
-    rows, boxes = [], []
+    rows, boxes, points = [], [], []
     for i in chosen:
         frame = data.frames(i) // 2
         box = data.boxes(i)[frame : frame + 1]
         rows.append(as_rows([data.picture(i, "portrait"), data.picture(i, frame)], box, side)[0])
         boxes.append(coverage(box[:, MOUTH], side))
-    both = torch.from_numpy(np.stack(rows))
-    return both[:, 0], both[:, 1], torch.from_numpy(np.concatenate(boxes))
+        points.append(points_in(data, i)[[-1, frame]])
+    pictures, spots = np.stack(rows), np.stack(points)
+    faces = faces_of(spots, side)
+    parts = (pictures[:, 0], pictures[:, 1], faces[:, 0], faces[:, 1], np.concatenate(boxes), spots)
+    return Shown(*(torch.from_numpy(np.ascontiguousarray(p)).to(device) for p in parts))
 
 
 @torch.no_grad()
 def examine(codec: Codec, held: VideoData, lpips: Lpips | None, device: str) -> dict[str, float]:
     """Return how near pictures of held-out persons come back: PSNR in dB, of mouths too, LPIPS; and
-    how near the portrait itself is ("copy").
+    how near the portrait itself is ("copy"). "held_astray" is by how many pixels landmarks are
+    missed.
     """
-    parts = (x.to(device).split(16) for x in _spread(held, HELD, codec.config.side))
-    sums: dict[str, list[NDArray[Any]]] = {}
-    for portrait, true, mouth in zip(*parts, strict=True):
-        guide = codec.guide(portrait)
-        change = codec.change(codec.encode(true), guide)
-        made = codec.draw(change, change, guide).clip(-1, 1)
-        for name, shown in (("held", made), ("copy", portrait)):
-            square = (shown - true).square().mean(1) / 4
-            found = {
-                "psnr": -10 * square.mean((1, 2)).clamp(min=1e-6).log10(),
-                "mouth_psnr": -10 * ((square * mouth).sum((1, 2)) / mouth.sum((1, 2))).log10(),
-            }
-            if lpips is not None:
-                found["lpips"] = lpips(shown, true)
-            for kind, values in found.items():
-                sums.setdefault(f"{name}_{kind}", []).append(values.cpu().numpy())
-    return {k: round(float(np.nanmean(np.concatenate(v))), 4) for k, v in sums.items()}
+    shown = _spread(held, HELD, codec.config.side, device)
+    made, flow = shown.drawn(codec)
+    sums: dict[str, float] = {"held_astray": float(astray(flow, shown.points, made.shape[-1]))}
+    for name, seen in (("held", made.clip(-1, 1)), ("copy", shown.portraits)):
+        square, mouth = (seen - shown.pictures).square().mean(1) / 4, shown.mouths
+        inside = (square * mouth).sum((1, 2)) / mouth.sum((1, 2)).clamp(min=1e-6)
+        sums[f"{name}_psnr"] = _decibel(square.mean((1, 2)))
+        sums[f"{name}_mouth_psnr"] = _decibel(inside[mouth.sum((1, 2)) > 0])
+        if lpips is not None:
+            sums[f"{name}_lpips"] = float(lpips(seen, shown.pictures).mean())
+    return {k: round(v, 4) for k, v in sums.items()}
+
+
+def _decibel(square: Tensor) -> float:
+    """Return the mean PSNR of pictures with the mean ``square`` errors (n,), whites being 1."""
+    return float((-10 * square.clamp(min=1e-6).log10()).mean())
 
 
 def save(plan: Plan, work: Work, row: dict[str, float], held: VideoData) -> None:
@@ -302,13 +328,12 @@ def save(plan: Plan, work: Work, row: dict[str, float], held: VideoData) -> None
     write_codec(work.average, plan.out / "codec.safetensors")
     export_codec(copy.deepcopy(work.average).cpu().to(memory_format=torch.contiguous_format),
                  plan.out)  # fmt: skip
-    portrait, true, _ = _spread(held, 10, work.average.config.side)
+    shown = _spread(held, 10, work.average.config.side, plan.device)
     with torch.no_grad():
-        guide = work.average.guide(portrait.to(plan.device))
-        change = work.average.change(work.average.encode(true.to(plan.device)), guide)
-        made = work.average.draw(change, change, guide).cpu()
-    strips = torch.cat([portrait, true, made], -1).clip(-1, 1).permute(0, 2, 3, 1).flatten(0, 1)
-    sheet = ((strips.numpy() + 1) * 127.5).astype(np.uint8)
+        made = shown.drawn(work.average)[0]
+    strips = torch.cat([shown.portraits, shown.pictures, made], -1).clip(-1, 1)
+    rows = strips.permute(0, 2, 3, 1).flatten(0, 1).cpu().numpy()
+    sheet = ((rows + 1) * 127.5).astype(np.uint8)
     cv2.imwrite(str(plan.out / f"sheet_{work.step:06d}.png"), sheet[..., ::-1])
 
 
