@@ -190,3 +190,14 @@ def test_landmarks_are_added_beside_the_clips_once(data, portrait, tmp_path):
     points = vae.VideoData(tmp_path, None).array(0, "points")
     assert points.shape == (3, 478, 2)
     assert ((points > 0) & (points < 1)).all()
+
+
+def test_the_decoder_can_be_trained_alone(data, tmp_path):
+    vae.run(plan(data, tmp_path / "both"))
+    start = tmp_path / "both" / "state.pt"
+    vae.run(plan(data, tmp_path / "alone", start=start, keep_latents=True))
+    a, b = (read_codec(tmp_path / name / "codec.safetensors") for name in ("both", "alone"))
+    before, after = a.state_dict(), b.state_dict()
+    same = [name for name, value in before.items() if torch.equal(value, after[name])]
+    assert {n for n in before if n.startswith("encoder")} | {"mean", "std", "ratio"} <= set(same)
+    assert not any(n.startswith("decoder.levels") for n in same)

