@@ -32,7 +32,7 @@ def drawn(clips, seed=0, count=40, frames=8):
 def test_a_batch_has_the_documented_shapes(clips):
     batch, t = drawn(clips, count=3), PAST_FRAMES + 8
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
-        "change": (3, 4, t, 4, 4), "reference": (3, 4, 4, 4), "speech": (3, t, 5, 180),
+        "change": (3, 4, t, 4, 4), "reference": (3, 4, 4, 4), "speech": (3, t, 5, 196),
         "phase": (3, t), "emotion": (3, t), "face": (3, 1, 4, 4), "mouth": (3, 1, t, 4, 4),
         "eyes": (3, 1, t, 4, 4), "heard": (3,), "is_start": (3,),
     }  # fmt: skip

@@ -148,7 +148,7 @@ def test_latents_are_those_of_the_codec(folder, tmp_path):
             file = io.BytesIO()
             np.save(file, rows)
             writer.write(name, {"points.npy": file.getvalue()})
-    made = video_data.add_latents(folder, tmp_path / "codec.safetensors", out, "cpu", False)
+    made = video_data.add_latents(folder, tmp_path / "codec.safetensors", out)
     assert made == 2  # one has a single frame, the others no landmarks
     data = VideoData(folder)
     number = next(i for i in range(len(data)) if data.key(i) == "clip-4")

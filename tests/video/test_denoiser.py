@@ -10,8 +10,11 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
+from visavis.audio.phones import LEVEL, PHONES  # noqa: E402
 from visavis.diffusion.samplers import cosine_times, sample_consistency, sample_ddim  # noqa: E402
 from visavis.errors import InputError  # noqa: E402
+from visavis.motion.coarticulation import silence  # noqa: E402
+from visavis.motion.visemes import SHAPES  # noqa: E402
 from visavis.types import Phase  # noqa: E402
 from visavis.video import denoiser as documented  # noqa: E402
 from visavis.video.attention import MOST_ROWS, attended, grid, in_parts, waves  # noqa: E402
@@ -294,6 +297,15 @@ def test_tokens_of_speech_are_the_frames_around() -> None:
     assert tokens[0, 0, 42] == -2.0
     assert tokens[0, 0, 43] == 1.0
     assert rows[0, 42] == -60.0
+    loud = np.zeros((24, 45), np.float32)
+    loud[:, PHONES.index("AA")], loud[:, LEVEL] = 1.0, 0.0
+    loud[:8] = silence(8)
+    mouths = speech_tokens(loud)[:, :, -len(SHAPES) :]
+    assert (mouths == mouths[:, :1]).all()
+    opening = mouths[:, 0, SHAPES.index("jawOpen")]
+    assert opening[0] < 0.1 < 0.5 < opening[-1]
+    part = speech_tokens(loud[4:], 3, 1)[3:-1]
+    np.testing.assert_array_equal(part, speech_tokens(loud)[4:-1])  # no more than is around counts
     assert [PHASE_NUMBERS[p] for p in Phase] == list(range(PHASES))
 
 

@@ -89,7 +89,7 @@ class LatentClips:
         """Return ``count`` clips of ``frames`` new frames after ``past`` ones, t together.
 
         ``change`` (b, c, t, h, w); ``reference`` (b, c, h, w) absolute latents; ``speech``
-        (b, t, 5, 180); ``phase`` and ``emotion`` (b, t); ``face`` (b, 1, h, w) where the face may
+        (b, t, 5, 196); ``phase`` and ``emotion`` (b, t); ``face`` (b, 1, h, w) where the face may
         be; ``mouth`` and ``eyes`` (b, 1, t, h, w) shares of the cells; ``heard`` (b,) False where
         speech says nothing; ``is_start`` (b,): the past is the reference ``past`` times over. No
         more frames are given than the longest clip has.
@@ -152,7 +152,7 @@ def change_ratio(clips: list[_Held]) -> FloatArray:
 
 
 def _tokens(speech: NDArray[np.float16], rows: NDArray[np.int64]) -> FloatArray:
-    """Return the tokens (t, 5, 180) of frames ``rows``, with the neighbours they have in a clip."""
+    """Return the tokens (t, 5, 196) of frames ``rows``, with the neighbours they have in a clip."""
     low = max(0, int(rows.min()) - BEFORE)
     high = min(len(speech), int(rows.max()) + 1 + AFTER)
     near = speech[low:high].astype(np.float32)

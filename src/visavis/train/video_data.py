@@ -230,19 +230,28 @@ def still(
     )  # fmt: skip
 
 
-def add_latents(shards: Path, codec: Path, out: Path, device: str, keep: bool) -> int:
+def add_latents(
+    shards: Path,
+    codec: Path,
+    out: Path,
+    device: str = "cpu",
+    *,
+    keep: bool = False,
+    part: tuple[int, int] = (0, 1),
+) -> int:
     """Write the clips of ``shards`` with their latents to ``out``; return how many there were.
 
-    ``codec`` is a file of video/codec.py; without ``keep`` the frames are left out. Clips without
-    landmarks (train/video_points.py) and still pictures are passed over.
+    ``codec`` is a file of video/codec_files.py; without ``keep`` the frames are left out. Clips
+    without landmarks (train/video_points.py) and still pictures are passed over. ``part`` is which
+    of how many alike is to be done.
     """
     from visavis.video.codec_files import encode_pictures, read_codec
 
     net = read_codec(codec, device)
     data = VideoData(shards, None)
     count = 0
-    with ShardWriter(out, "latents", SHARD_BYTES) as writer:
-        for number in range(len(data)):
+    with ShardWriter(out, f"latents{part[0]}", SHARD_BYTES) as writer:
+        for number in range(part[0], len(data), part[1]):
             if not data.has(number, "points") or data.frames(number) < 2:
                 continue
             clip, points = data.clip(number), data.array(number, "points")
@@ -263,9 +272,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--keep", action="store_true", help="the frames beside their latents")
+    parser.add_argument("--part", default="0/1", help="as 1/4: the second of four runs")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    log.info("%d clips", add_latents(args.shards, args.codec, args.out, args.device, args.keep))
+    part, parts = (int(n) for n in args.part.split("/"))
+    count = add_latents(
+        args.shards, args.codec, args.out, args.device, keep=args.keep, part=(part, parts)
+    )
+    log.info("%d clips", count)
 
 
 if __name__ == "__main__":

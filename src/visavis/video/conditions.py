@@ -25,7 +25,7 @@ class Conditions:
     """What is known of b clips of t frames; None: not known of any of them.
 
     ``portrait`` from ``Denoiser.appearance``, of b portraits or one for all; ``speech``
-    (b, t, k, 180) from ``inputs.speech_tokens``; ``phase`` and ``emotion`` (b, t) whole numbers,
+    (b, t, k, 196) from ``inputs.speech_tokens``; ``phase`` and ``emotion`` (b, t) whole numbers,
     the order of ``types.Phase`` and ``motion.controls.EMOTIONS``, the number after the last one
     when not known; ``face`` (b, 1, h, w) 1 where the face may be, at the latents' resolution;
     ``known`` (b, 3) is 0 where the one of ``KNOWN`` is given but to be passed over.

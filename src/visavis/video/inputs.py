@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.audio.phones import LEVEL, PITCH
+from visavis.motion.coarticulation import ROWS_AHEAD, ROWS_BEHIND, WINDOW_ROWS, mouths
+from visavis.motion.conditions import MOUTH_GAIN
 from visavis.motion.controls import EMOTIONS, Controls
 from visavis.types import FloatArray, Phase
 from visavis.video.sizes import SPEECH_ROWS
@@ -24,18 +26,28 @@ LEAST_FELT = 0.25
 
 
 def speech_tokens(rows: FloatArray, before: int = BEFORE, after: int = AFTER) -> FloatArray:
-    """Return rows of evidence (4t, 45) as tokens of frames (t, before + 1 + after, 180).
+    """Return rows of evidence (4t, 45) as tokens of frames (t, before + 1 + after, 196).
 
     A frame has a token for each of the frames ``before`` it, its own, and those ``after`` it;
     beyond both ends the last one goes on. ``after`` costs latency: 40 ms each, beside the
-    recogniser's own look-ahead (audio/phones.py).
+    recogniser's own look-ahead (audio/phones.py). Beside the evidence each token holds the mouth
+    that the articulatory rules make of what these frames heard (motion/coarticulation.py): small
+    networks learn what it takes to draw it long before they learn what phones are.
     """
-    scaled = np.array(rows, np.float32)
-    scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
-    scaled[:, PITCH] *= 2.0
-    frames = scaled.reshape(-1, SPEECH_ROWS * scaled.shape[1])
+    frames = np.asarray(rows, np.float32).reshape(-1, SPEECH_ROWS, rows.shape[1])
     near = np.arange(len(frames))[:, None] + np.arange(-before, after + 1)
-    return frames[near.clip(0, len(frames) - 1)]
+    heard = frames[near.clip(0, len(frames) - 1)]  # (t, k, 4, 45)
+    around = np.pad(
+        heard.reshape(len(frames), -1, rows.shape[1]),
+        ((0, 0), (ROWS_BEHIND, ROWS_AHEAD), (0, 0)), mode="edge",
+    )  # fmt: skip
+    own = SPEECH_ROWS * before
+    mouth = mouths(around[:, own : own + WINDOW_ROWS]) * MOUTH_GAIN
+    heard[..., LEVEL] = np.clip(heard[..., LEVEL], -40.0, 12.0) / 20.0
+    heard[..., PITCH] *= 2.0
+    tokens = heard.reshape(*near.shape, -1)
+    same = np.broadcast_to(mouth[:, None], (*near.shape, mouth.shape[1]))
+    return np.concatenate([tokens, same], axis=2).astype(np.float32)
 
 
 def labels(asked: Sequence[Controls]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -12,8 +12,9 @@ from visavis.nn import sizes
 
 SPEECH_ROWS = 4
 """Rows of speech features a frame (100 a second at 25 frames a second)."""
-SPEECH_WIDTH = 45 * SPEECH_ROWS
-"""Values of a token of speech: the rows of audio/phones.py in one frame."""
+SPEECH_WIDTH = 45 * SPEECH_ROWS + 16
+"""Values of a token of speech: the rows of audio/phones.py in one frame, and a mouth
+(inputs.speech_tokens)."""
 PHASES, EMOTIONS = 3, 8
 """Known classes of both labels; the number after the last one says that it is not known."""
 
