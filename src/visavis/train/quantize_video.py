@@ -6,8 +6,9 @@ Denoiser and decoder are made so, what is run once a portrait is copied. Prints 
 are off on clips of held-out persons, and what they cost, as JSON.
 
 What stays in floats: what every frame's noise and labels go through, first and last convolutions
-(LLIA does not say which of its layers do), and in the decoder the layers that tell pixels where to
-move, where a step of a byte is seen.
+(LLIA does not say which of its layers do). In the decoder those that tell pixels where to move,
+and the narrow ones that enlarge: on held-out clips the rest is 43.5 dB from floats, all but the
+last two convolutions 33.7 dB, for the same time.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ KINDS = {"denoiser": ("Conv", "MatMul", "Gemm"), "decoder": ("Conv",)}
 """Nodes that are made bytes: those with weights."""
 FLOATS = {
     "denoiser": ("/stem/", "/time/", "/told/", "/face/", "/denoiser/out/", "/speech/"),
-    "decoder": ("/flows.", "/entry/", "/leave/"),
+    "decoder": ("/flows.", "/entry/", "/grow.", "/leave/"),
 }
 """Parts of the names of nodes that stay in floats."""
 CALLS = {"denoiser": 48, "decoder": 96}
@@ -130,12 +131,12 @@ def thinned(feeds: Sequence[Feed], most: int) -> list[Feed]:
 
 
 def apart(one: Path, two: Path, feeds: Sequence[Feed]) -> dict[str, float]:
-    """Return how far the network ``two`` is from ``one`` on ``feeds``, and ms a call of both.
+    """Return how far the network ``two`` is from ``one`` on ``feeds``, and the median ms of both.
 
     ``error`` is the root mean square difference, in that of what ``one`` gives.
     """
     rows: list[tuple[float, float]] = []
-    spent = [0.0, 0.0]
+    spent: list[list[float]] = [[], []]
     pair = [Network(str(path)) for path in (one, two)]
     for feed in feeds:
         made: list[FloatArray] = []
@@ -143,10 +144,10 @@ def apart(one: Path, two: Path, feeds: Sequence[Feed]) -> dict[str, float]:
             network(feed)
             watch = Stopwatch()
             made.append(network(feed)[0])
-            spent[k] += watch.elapsed_s()
+            spent[k].append(1000 * watch.elapsed_s())
         rows.append((float(np.square(made[0] - made[1]).mean()), float(np.square(made[0]).mean())))
     off, power = np.mean(rows, 0)
-    ms = [1000 * s / len(feeds) for s in spent]
+    ms = [float(np.median(s)) for s in spent]
     return {
         "error": round(float(np.sqrt(off / power)), 5),
         "rms_off": round(float(np.sqrt(off)), 5),
