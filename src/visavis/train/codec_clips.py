@@ -20,7 +20,7 @@ from visavis.types import FloatArray, ImageArray
 from visavis.video.face_map import face_map
 from visavis.video.places import EYES, FACE, MOUTH, coverage
 
-EXTRA = {FACE: 0.5, MOUTH: 6.0, EYES: 3.0}
+EXTRA = {FACE: 0.5, MOUTH: 6.0, EYES: 5.0}
 """What is added to a pixel's weight, 1, in each box."""
 STILL = "still"
 SHARES = {"animated": 0.5, "talking": 0.35, STILL: 0.15}
