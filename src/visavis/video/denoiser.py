@@ -8,10 +8,10 @@ without noise is that frame, and the call is consistent at time 0 as it is (diff
 ==================  ==============  ===============
 parameters          ``tiny``        ``sd15``
 ==================  ==============  ===============
-denoiser            7,317,680       1,313,588,228
+denoiser            7,317,680       1,313,600,516
 of it, over time    1,339,200       453,209,280
 reference network   2,554,208       859,509,568
-both                9,871,888       2,173,097,796
+both                9,871,888       2,173,110,084
 ==================  ==============  ===============
 
 A frame of ``tiny`` (8 x 8 latents, one of 20 in a clip) takes 0.378 GFLOP.
