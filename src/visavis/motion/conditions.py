@@ -68,17 +68,22 @@ def group(name: str) -> list[int]:
     return [i for n, i in INDEX.items() if n.startswith(GROUPS[name])]
 
 
+def scaled(rows: FloatArray) -> FloatArray:
+    """Return rows of evidence (…, 45) with level and pitch as networks take them."""
+    rows = np.array(rows, np.float32)
+    rows[..., LEVEL] = np.clip(rows[..., LEVEL], -40.0, 12.0) / 20.0
+    rows[..., PITCH] *= 2.0
+    return rows
+
+
 def speech_rows(rows: FloatArray) -> FloatArray:
     """Return rows of evidence (4t, 45) as the network hears them, (t, 196), a frame a row.
 
     The evidence of the frame itself, then the mouth that the articulatory rules make of it and what
     is around it (motion/coarticulation.py; beyond the ends of ``rows`` the last row goes on).
     """
-    scaled = np.array(rows, np.float32)
-    scaled[:, LEVEL] = np.clip(scaled[:, LEVEL], -40.0, 12.0) / 20.0
-    scaled[:, PITCH] *= 2.0
     shapes = mouths(windows_of(rows)) * MOUTH_GAIN
-    evidence = scaled.reshape(-1, ROWS_PER_FRAME * EVIDENCE_SIZE)
+    evidence = scaled(rows).reshape(-1, ROWS_PER_FRAME * EVIDENCE_SIZE)
     return np.concatenate([evidence, shapes], axis=1).astype(np.float32)
 
 

@@ -88,13 +88,14 @@ def to_fields(clip: VideoClip, quality: int = QUALITY) -> dict[str, bytes]:
     fields = {"facts.json": json.dumps(facts).encode()}
     arrays = {"speech": clip.speech, "boxes": clip.boxes, "latents": clip.latents,
               "still": clip.still}  # fmt: skip
-    fields |= {f"{k}.npy": _stored(v) for k, v in arrays.items() if v is not None}
+    fields |= {f"{k}.npy": stored(v) for k, v in arrays.items() if v is not None}
     if clip.portrait.size:
         fields["portrait.webp"] = _picture(clip.portrait, quality)
     return fields | {f"{i:04d}.webp": _picture(p, quality) for i, p in enumerate(clip.frames)}
 
 
-def _stored(values: FloatArray) -> bytes:
+def stored(values: FloatArray) -> bytes:
+    """Return ``values`` as a field of a sample: an .npy file, float16."""
     file = io.BytesIO()
     np.save(file, values.astype(np.float16), allow_pickle=False)
     return file.getvalue()

@@ -9,7 +9,6 @@ work.
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 
 from visavis.faces.landmarks import track
 from visavis.train.shards import ShardWriter
-from visavis.train.video_data import VideoData
+from visavis.train.video_data import VideoData, stored
 from visavis.types import FloatArray, ImageArray
 
 log = logging.getLogger(__name__)
@@ -39,9 +38,9 @@ def points_of(pictures: Iterable[ImageArray]) -> FloatArray | None:
 
 
 def add_points(folder: Path, part: int = 0, parts: int = 1) -> int:
-    """Add the landmarks of every clip in ``folder`` that has none; return of how many.
+    """Add the landmarks of every clip in ``folder`` that has none; return how many got them.
 
-    ``part`` of ``parts`` alike.
+    ``part`` is which of ``parts`` alike it does.
     """
     data = VideoData(folder, None)
     count = 0
@@ -54,9 +53,7 @@ def add_points(folder: Path, part: int = 0, parts: int = 1) -> int:
             )
             if rows is None:
                 continue
-            file = io.BytesIO()
-            np.save(file, rows.astype(np.float16), allow_pickle=False)
-            writer.write(data.key(number), {"points.npy": file.getvalue()})
+            writer.write(data.key(number), {"points.npy": stored(rows)})
             count += 1
     return count
 

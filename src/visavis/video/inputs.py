@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.audio.phones import LEVEL, PITCH
 from visavis.motion.coarticulation import ROWS_AHEAD, ROWS_BEHIND, WINDOW_ROWS, mouths
-from visavis.motion.conditions import MOUTH_GAIN
+from visavis.motion.conditions import MOUTH_GAIN, scaled
 from visavis.motion.controls import EMOTIONS, Controls
 from visavis.types import FloatArray, Phase
 from visavis.video.sizes import SPEECH_ROWS
@@ -43,9 +42,7 @@ def speech_tokens(rows: FloatArray, before: int = BEFORE, after: int = AFTER) ->
     )  # fmt: skip
     own = SPEECH_ROWS * before
     mouth = mouths(around[:, own : own + WINDOW_ROWS]) * MOUTH_GAIN
-    heard[..., LEVEL] = np.clip(heard[..., LEVEL], -40.0, 12.0) / 20.0
-    heard[..., PITCH] *= 2.0
-    tokens = heard.reshape(*near.shape, -1)
+    tokens = scaled(heard).reshape(*near.shape, -1)
     same = np.broadcast_to(mouth[:, None], (*near.shape, mouth.shape[1]))
     return np.concatenate([tokens, same], axis=2).astype(np.float32)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from visavis.motion.conditions import SPEECH
 from visavis.nn import sizes
 
 SPEECH_ROWS = 4
 """Rows of speech features a frame (100 a second at 25 frames a second)."""
-SPEECH_WIDTH = 45 * SPEECH_ROWS + 16
+SPEECH_WIDTH = SPEECH
 """Values of a token of speech: the rows of audio/phones.py in one frame, and a mouth
 (inputs.speech_tokens)."""
 PHASES, EMOTIONS = 3, 8
