@@ -203,6 +203,26 @@ def test_networks_and_codec_must_go_together(tmp_path: Path) -> None:
         export_latent(*write_weights(tmp_path, latent=6), tmp_path / "out", Rolling())
 
 
+def test_what_is_shipped_is_smaller_and_draws_the_same(
+    latent_model: Path, portrait: Portrait, speech: np.ndarray, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    from visavis.train.export_video import pack_latent
+
+    packed = tmp_path / "latent"
+    files = pack_latent(latent_model, packed)
+    assert {path.name for path in files} == {*(f"{name}.onnx" for name in NEEDED), FILE}
+    for name in NEEDED:
+        before, after = (f / f"{name}.onnx" for f in (latent_model, packed))
+        assert after.stat().st_size < before.stat().st_size
+    sound = (speech[8000:12_000], 16_000)
+    one, two = (
+        [frame.image for frame in frames(portrait, sound, size=64, model=folder)]
+        for folder in (latent_model, packed)
+    )
+    assert np.abs(np.float32(one) - np.float32(two)).max() <= 3
+
+
 def test_settings_survive_as_text() -> None:
     settings = LatentSettings(256, (1.0, 2.5), Rolling(2, "previous", 0.8), 4, 2, 1.5, 32)
     assert LatentSettings.from_json(settings.to_json()) == settings

@@ -29,6 +29,9 @@ CLOSE = 0.75
 """How often a clip is shown in part, in full resolution; else whole and small."""
 POINTS = 478
 """Landmarks of a face (faces/topology.py)."""
+_UPPER, _LOWER = [159, 386], [145, 374]
+_CORNERS = [33, 362], [133, 263]
+"""Landmarks in the middle of lids, and at both ends of eyes."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ def _scene(data: VideoData, number: int, frames: int, rng: np.random.Generator) 
             boxes.repeat(frames, 0),
             np.stack([points[0], *(spots for _, spots in moved)]),
         )
-    first = _moment(boxes[: len(boxes) - frames + 1], rng)
+    able = len(boxes) - frames + 1
+    first = _moment(boxes[:able], points[:able], rng)
     elsewhere = -1 if rng.random() < 0.5 else int(rng.integers(data.frames(number)))
     portrait = data.picture(number, "portrait" if elsewhere < 0 else elsewhere)
     shown = range(first, first + frames)
@@ -155,13 +159,28 @@ def points_in(data: VideoData, number: int) -> FloatArray:
     return np.full((data.frames(number) + 1, POINTS, 2), np.nan, np.float32)
 
 
-def _moment(boxes: FloatArray, rng: np.random.Generator) -> int:
-    """Return the number of one of ``boxes`` (t, 3, 4), half of the time the one of three in which
-    the mouth is open widest: most mouths are nearly shut.
+def _moment(boxes: FloatArray, points: FloatArray, rng: np.random.Generator) -> int:
+    """Return the number of a frame with ``boxes`` (t, 3, 4) and ``points`` (t, 478, 2).
+
+    Half of the time it is one of three: that in which the mouth is open widest, or the lids are
+    nearest, as most mouths are nearly shut and most eyes open.
     """
-    spots = rng.integers(len(boxes), size=1 if rng.random() < 0.5 else 3)
-    height = boxes[spots, MOUTH, 3] - boxes[spots, MOUTH, 1]
-    return int(spots[int(height.argmax())])
+    if rng.random() < 0.5:
+        return int(rng.integers(len(boxes)))
+    spots = rng.integers(len(boxes), size=3)
+    if rng.random() < 0.5:
+        height = boxes[spots, MOUTH, 3] - boxes[spots, MOUTH, 1]
+        return int(spots[int(height.argmax())])
+    return int(spots[int(_lids_apart(points[spots]).argmin())])
+
+
+def _lids_apart(points: FloatArray) -> FloatArray:
+    """Return how far lids are apart (t,) in shares of the eyes' width."""
+    upper, lower = points[:, _UPPER].mean(1), points[:, _LOWER].mean(1)
+    ends = points[:, _CORNERS[0]] - points[:, _CORNERS[1]]
+    width: FloatArray = np.linalg.norm(ends, axis=-1).mean(1)
+    found: FloatArray = np.linalg.norm(upper - lower, axis=-1) / width
+    return found
 
 
 def _jolted(

@@ -1,17 +1,20 @@
 """A trained latent model as a folder that runs without PyTorch (video/opening.py).
 
-``recipes/export_latent.py`` is the command.
+``recipes/export_latent.py`` and ``recipes/pack_latent.py`` are the commands.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from visavis.errors import InputError
+from visavis.train.loop import halve
 from visavis.video.codec_files import export_codec, read_codec
 from visavis.video.config import FACTOR
 from visavis.video.denoiser import PAST_FRAMES
 from visavis.video.graphs import export_denoiser, export_reference
+from visavis.video.opening import NEEDED
 from visavis.video.rolling import Rolling
 from visavis.video.settings import FILE, LatentSettings
 from visavis.video.weights import read_networks
@@ -51,3 +54,20 @@ def export_latent(
     settings = LatentSettings(coder.config.side, ratio, rolling, PAST_FRAMES, longest=longest)
     (folder / FILE).write_text(settings.to_json(), "utf-8")
     return [*files, exported.guide, exported.encoder, exported.decoder, folder / FILE]
+
+
+def pack_latent(source: Path, out: Path) -> list[Path]:
+    """Write what is needed of the model in ``source`` to ``out``, as small as it is shipped.
+
+    Weights that are floats are stored in half precision (they are unfolded when they are read);
+    the encoder is left out. Returns the files.
+    """
+    import onnx
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name in NEEDED:
+        model = onnx.load(str(source / f"{name}.onnx"))
+        halve(model)
+        onnx.save(model, str(out / f"{name}.onnx"))
+    shutil.copyfile(source / FILE, out / FILE)
+    return [*(out / f"{name}.onnx" for name in NEEDED), out / FILE]
