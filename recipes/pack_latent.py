@@ -3,8 +3,8 @@
     python recipes/pack_latent.py --model FOLDER [--out src/visavis/assets/latent]
 
 ``FOLDER`` is what recipes/export_latent.py or visavis.train.quantize_video wrote. The manifest
-beside ``--out`` is told the new SHA-256 of each file. Measure first (benchmarks/video.py), and write
-the card.
+beside ``--out`` is told the new SHA-256 of each file. Measure first (benchmarks/video.py), and
+write the card.
 """
 
 from __future__ import annotations
