@@ -131,12 +131,12 @@ def animated(name: str, person: str, picture: Path, number: int, tools: Tools) -
     made = animator.step(state, Audio(own), timeline, True, Audio(other))[1]
     rest = animator.draw(prepared, visavis.types.Motion.rest(1))[0]
     frames = np.stack([f.image for f in made])
-    wish = timeline.keys[0][1]
+    points, wish = _points([*frames, rest.image]), timeline.keys[0][1]
     return VideoClip(
         name, person, "animated", frames, rest.image, _rows(own, tools),
         np.array([PHASES.index(p) for p in phases]),
         np.full(tools.frames, EMOTIONS.index(wish.emotion)),
-        boxes_of(_points(frames), tools.size),
+        boxes_of(points[:-1], tools.size), points=points[..., :2] / tools.size,
     )  # fmt: skip
 
 
@@ -229,11 +229,13 @@ def _cut(
     for k, first in enumerate(range(0, len(frames), LONGEST)):
         part = slice(first, first + LONGEST)
         count = len(pictures[part])
-        elsewhere = pictures[0 if first else len(pictures) - 1]
+        elsewhere = 0 if first else len(pictures) - 1
+        shown = np.concatenate([points[part], points[elsewhere : elsewhere + 1]])
         yield VideoClip(
-            f"{_key(clip.name)}-{k:02d}", clip.person, "talking", pictures[part], elsewhere,
-            rows[part], np.full(count, speaks), np.full(count, emotion),
+            f"{_key(clip.name)}-{k:02d}", clip.person, "talking", pictures[part],
+            pictures[elsewhere], rows[part], np.full(count, speaks), np.full(count, emotion),
             boxes_of(points[part], tools.size), is_heard=clip.is_heard,
+            points=shown[..., :2] / tools.size,
         )  # fmt: skip
 
 

@@ -23,7 +23,15 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_list_tells_names_sizes_and_licences(tmp_path: Path) -> None:
     run = visavis("models", "list", folder=tmp_path)
     assert run.returncode == 0, run.stderr
-    for text in ("ditto", "2.17 GB", "Apache-2.0", "liveportrait", "522.3 MB", "0 of 5 files here"):
+    for text in (
+        "ditto",
+        "2.17 GB",
+        "Apache-2.0",
+        "liveportrait",
+        "522.3 MB",
+        "0 of 5 files here",
+        "latent-tiny",
+    ):
         assert text in run.stdout
     rows = json.loads(visavis("models", "list", "--json", folder=tmp_path).stdout)
     assert [row["name"] for row in rows] == ["ditto", "liveportrait"]

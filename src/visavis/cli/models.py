@@ -33,6 +33,7 @@ NameArgument = Annotated[
 @models.command("list")
 def list_models(as_json: JsonOption = False) -> None:
     """Tell which models are known, what is here of them, and under which licence."""
+    from visavis.hub import PACKAGED
     from visavis.hub.catalog import CATALOG
     from visavis.hub.folder import missing, models_folder
 
@@ -61,6 +62,7 @@ def list_models(as_json: JsonOption = False) -> None:
         typer.echo(f"{row['name']}: {row['about']}")
         typer.echo(f"  {_size(row['size'])}, {row['licence']}, {row['repository']}")
         typer.echo(f"  {state}: {row['folder']}")
+    typer.echo(f"In the package, with nothing to fetch: the default and {', '.join(PACKAGED)}")
 
 
 @models.command()

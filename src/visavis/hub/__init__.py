@@ -4,6 +4,6 @@
 which licence, ``folder`` where it lies on this machine, ``fetch`` brings it.
 """
 
-from visavis.hub.assets import ASSETS, asset, manifest
+from visavis.hub.assets import ASSETS, PACKAGED, asset, manifest
 
-__all__ = ["ASSETS", "asset", "manifest"]
+__all__ = ["ASSETS", "PACKAGED", "asset", "manifest"]

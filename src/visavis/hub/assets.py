@@ -15,6 +15,8 @@ from pathlib import Path
 from visavis.errors import UnknownModel, WeightsMismatch
 
 ASSETS = Path(__file__).parent.parent / "assets"
+PACKAGED = {"latent-tiny": "latent"}
+"""Models one may ask for by name, and the folder of their files in ASSETS."""
 
 
 @cache

@@ -8,7 +8,7 @@ portrait.webp    the same person from elsewhere: the photograph, or another mome
 speech.npy       (t, 4, 45) float16: rows of ``audio.phones`` while each frame is shown
 boxes.npy        (t, 3, 4) float16: x0, y0, x1, y1 of face, mouth, eyes, in shares of the side
 points.npy       (t + 1, 478, 2) float16: landmarks in shares of the side, the portrait's last
-                 (train/video_points.py); they teach the codec how faces move
+                 (or by train/video_points.py); they teach the codec how faces move
 latents.npy      (t, c, h, w) float16, normalised (video/codec.py); then frames may be missing
 still.npy        (c, h, w) float16: the latents of the portrait
 facts.json       person, source, is_heard; phase and emotion: a number for each frame
@@ -56,7 +56,8 @@ class VideoClip:
 
     ``frames`` (t, h, w, 3) RGB uint8, ``portrait`` (h, w, 3); ``speech`` (t, 4, 45) float32, zero
     where nothing is heard; ``phase`` (t,) into PHASES and ``emotion`` (t,) into EMOTIONS, or
-    unknown; ``boxes`` (t, 3, 4). ``latents`` (t, c, h, w) and ``still`` (c, h, w), if made.
+    unknown; ``boxes`` (t, 3, 4). ``latents`` (t, c, h, w), ``still`` (c, h, w) and ``points``
+    (t + 1, 478, 2) in shares of the side, the portrait's last, if made.
     ``source``: "animated", "talking" or "still". ``is_heard`` False: the person may speak, but
     there is no sound, so that ``speech`` says nothing.
     """
@@ -73,6 +74,7 @@ class VideoClip:
     latents: FloatArray | None = None
     still: FloatArray | None = None
     is_heard: bool = True
+    points: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -87,7 +89,7 @@ def to_fields(clip: VideoClip, quality: int = QUALITY) -> dict[str, bytes]:
     }  # fmt: skip
     fields = {"facts.json": json.dumps(facts).encode()}
     arrays = {"speech": clip.speech, "boxes": clip.boxes, "latents": clip.latents,
-              "still": clip.still}  # fmt: skip
+              "still": clip.still, "points": clip.points}  # fmt: skip
     fields |= {f"{k}.npy": stored(v) for k, v in arrays.items() if v is not None}
     if clip.portrait.size:
         fields["portrait.webp"] = _picture(clip.portrait, quality)
@@ -226,8 +228,8 @@ def still(
     return VideoClip(
         name, person, "still", picture[None], picture,
         np.zeros((1, ROWS_PER_FRAME, ROW), np.float32), np.array([UNKNOWN_PHASE]),
-        np.array([emotion]), boxes_of(points[None], len(picture)),
-        is_heard=False,
+        np.array([emotion]), boxes_of(points[None], len(picture)), is_heard=False,
+        points=np.stack([points[:, :2]] * 2) / len(picture),
     )  # fmt: skip
 
 

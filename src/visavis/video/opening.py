@@ -10,7 +10,7 @@ from pathlib import Path
 
 from visavis.audio.phones import PhoneRecognizer
 from visavis.errors import InputError, ModelError
-from visavis.hub import asset, manifest
+from visavis.hub import PACKAGED, asset, manifest
 from visavis.nn.session import Network
 from visavis.video.config import FACTOR
 from visavis.video.motion import LatentMotion
@@ -18,8 +18,6 @@ from visavis.video.renderer import LatentRenderer
 from visavis.video.settings import FILE, LatentSettings
 from visavis.video.studio import Studio
 
-PACKAGED = {"latent-tiny": "latent"}
-"""Models by name, and the folder of their files in the package's assets."""
 NEEDED = ("reference", "denoiser", "guide", "decoder")
 """The networks that a model is made of."""
 FILES = (*NEEDED, "encoder")
