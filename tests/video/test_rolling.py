@@ -56,6 +56,18 @@ def rolled(lengths, how, denoise=by_frame, seeds=(1, 2), begin=None):
     return state, np.concatenate(parts, 2)
 
 
+def test_the_step_where_clips_meet_is_eased_over():
+    before, made = past(seed=1), past(seed=2)
+    state = opened(before)
+    plain, eased = (after(state, made, Rolling(ease=share))[1] for share in (0.0, 0.5))
+    step = before[:, :, -1] - made[:, :, 0]
+    np.testing.assert_array_equal(plain, made)
+    np.testing.assert_allclose(eased[:, :, 0] - made[:, :, 0], 0.5 * step, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(eased[:, :, 2] - made[:, :, 2], 0.18 * step, rtol=1e-4, atol=1e-6)
+    _, first = after(state, made[:, :, :2], Rolling(ease=0.5))
+    np.testing.assert_array_equal(first, eased[:, :, :2])
+
+
 @pytest.mark.parametrize("steps", [1, 2, 4, 20])
 @given(cuts=st.lists(st.integers(1, 7), min_size=1, max_size=4))
 @settings(max_examples=15, deadline=None)
@@ -183,7 +195,7 @@ def test_a_clip_cut_short_shows_what_it_showed() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"start": "nothing"}, {"strength": 0.5}, {"steps": 0}, {"context": 1.5},
+        {"start": "nothing"}, {"strength": 0.5}, {"ease": -0.1}, {"steps": 0}, {"context": 1.5},
         {"start": "previous", "strength": 0.0}, {"start": "previous", "strength": 1.1},
         {"anchor_every": -1}, {"mean_limit": -0.1}, {"anchor_share": 2.0},
     ],

@@ -40,6 +40,8 @@ FEW = 4
 """Up to so many steps the network is taken for a consistency student, beyond for a base model."""
 RATE, PULL = 0.02, 0.05
 """Per frame: how far slow statistics follow, and how far what is beyond a limit is pulled back."""
+FADE = 0.6
+"""What is left from frame to frame of the step that is eased over where clips meet."""
 _NEW, _PAST = 4000, 4900
 """Channels of the noise: of the calls (from _NEW on), and of the past."""
 _BEFORE = 64
@@ -53,7 +55,8 @@ class Rolling:
     ``steps`` calls of the network: up to FEW by consistency sampling (Song et al. 2023), more by
     DPM-Solver++(2M), which needs a base model and its guidance. ``start`` is one of STARTS and
     ``strength`` the time, up to 1, of the noise that it is given; from "noise" always 1.
-    ``context`` is the time of the noise on past frames.
+    ``context`` is the time of the noise on past frames. ``ease`` is the share of the step from the
+    past to a clip's first frame that fades over its next ones instead.
 
     For hours, each off at 0: after every ``anchor_every`` clips the next one is shown a past that
     is ``anchor_share`` of the way back to the portrait; slow means of a channel of the changes are
@@ -67,6 +70,7 @@ class Rolling:
     start: str = "noise"
     strength: float = 1.0
     context: float = 0.05
+    ease: float = 0.0
     anchor_every: int = 0
     anchor_share: float = 0.5
     mean_limit: float = 0.0
@@ -78,10 +82,9 @@ class Rolling:
             raise InputError(f"A clip cannot start from {self.start!r}; use {', '.join(STARTS)}.")
         if self.start == "noise" and self.strength != 1.0:
             raise InputError(f"A start from noise has strength 1, not {self.strength}.")
-        ranges = {"strength": (0.0, 1.0), "context": (0.0, 1.0), "anchor_share": (0.0, 1.0)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"{name} {getattr(self, name)} is not in {low} to {high}.")
+        for name in ("strength", "context", "ease", "anchor_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InputError(f"{name} {getattr(self, name)} is not in 0.0 to 1.0.")
         if self.steps < 1 or self.strength == 0.0:
             raise InputError(
                 f"{self.steps} steps at strength {self.strength} draw nothing; give 1 step or "
@@ -135,7 +138,7 @@ def after(state: Roll, made: Array, how: Rolling) -> tuple[Roll, Array]:
     What becomes of a frame depends on nothing after it, so that a clip may be cut anywhere: give
     what is left of it and the state before it.
     """
-    shown, mean, power = _held(state, made, how)
+    shown, mean, power = _held(state, _eased(state.past, made, how.ease), how)
     past = joined(state.past, shown)[:, :, -state.past.shape[2] :]
     state = replace(
         state, past=past, mean=mean, power=power,
@@ -227,6 +230,15 @@ def joined(*parts: Array, axis: int = 2) -> Array:
     import torch
 
     return torch.cat(parts, axis)
+
+
+def _eased(past: Array, made: Array, share: float) -> Array:
+    """Return ``made`` (b, c, t, h, w) with ``share`` of the step from ``past`` fading over it."""
+    if share == 0:
+        return made
+    step = past[:, :, -1:] - made[:, :, :1]
+    frames = range(made.shape[2])
+    return made + joined(*(share * FADE**i * step for i in frames))
 
 
 def _held(state: Roll, made: Array, how: Rolling) -> tuple[Array, Array, Array]:
