@@ -64,6 +64,27 @@ def test_three_steps_leave_a_codec_that_runs_without_torch(data, tmp_path):
     assert (tmp_path / "sheet_000003.png").exists()
 
 
+def test_the_decoder_learns_from_changes_that_went_astray(data, tmp_path):
+    vae.run(plan(data, tmp_path / "first"))
+    start = tmp_path / "first" / "state.pt"
+    chosen = plan(data, tmp_path / "second", start=start, keep_latents=True)
+    work = vae.begin(chosen)
+    batch = next(iter(vae.drawn(chosen, vae.VideoData(data, "train"), 0)))
+    made = []
+    for wander in (0.0, 0.0, 0.7):
+        torch.manual_seed(0)
+        made.append(vae.rebuilt(work.net, batch, wander)[0])
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+    vae.run(plan(data, tmp_path / "third", start=start, keep_latents=True, wander=0.7))
+    before, after = (
+        read_codec(tmp_path / n / "codec.safetensors").state_dict() for n in ("first", "third")
+    )
+    kept = [k for k in before if k.startswith("encoder.") or k in ("mean", "std", "ratio")]
+    assert all(torch.equal(before[k], after[k]) for k in kept)
+    assert not torch.equal(before["decoder.leave.weight"], after["decoder.leave.weight"])
+
+
 def test_a_killed_training_goes_on_as_if_nothing_had_been(data, tmp_path):
     whole, cut = plan(data, tmp_path / "whole"), plan(data, tmp_path / "cut")
     vae.run(whole)

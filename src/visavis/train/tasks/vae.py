@@ -65,8 +65,9 @@ class Plan:
     ``perceptual``, ``adversarial``, ``matching``, ``change``, ``kl`` and ``flow`` weigh the losses,
     the judge's from the share ``calm`` of the steps on; ``weights`` are those of LPIPS, without
     which ``perceptual`` must be 0. ``minutes`` (0: any) is how long this run may take; it ends
-    saved, to be resumed. With ``keep_latents`` the encoder stays what it is at the ``start``, and
-    what was trained on its latents stays right.
+    saved, to be resumed. ``wander`` is noise on what the decoder is given, in deviations of its
+    changes, once latents are normalised (at a ``start``). With ``keep_latents`` the encoder stays
+    what it is at the ``start``, and what was trained on its latents stays right.
     """
 
     data: Path
@@ -84,6 +85,7 @@ class Plan:
     matching: float = 0.3
     change: float = 0.5
     kl: float = 1e-4
+    wander: float = 0.0
     flow: float = 0.03
     calm: float = 0.75
     threads: int = 1
@@ -144,11 +146,14 @@ def drawn(plan: Plan, data: VideoData, first: int) -> Iterable[dict[str, Tensor]
     return loader
 
 
-def rebuilt(net: Codec, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def rebuilt(
+    net: Codec, batch: dict[str, Tensor], wander: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return what comes back of ``pictures`` (b, t, 3, h, w) through drawn latents, how pixels
     moved (b * t, 2, h / 4, w / 4), and how far the latents are from normal ones (a scalar).
 
-    ``batch`` as ``Draws`` gives it.
+    ``batch`` as ``Draws`` gives it. The changes of each clip go astray by up to ``wander`` of their
+    deviation, as those will that a denoiser makes.
     """
     pictures, portrait, faces = (batch[n] for n in ("pictures", "portrait", "faces"))
     count, frames = pictures.shape[:2]
@@ -159,6 +164,9 @@ def rebuilt(net: Codec, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tenso
     of_portrait, of_frames = mean[:count], mean[count:]
     drawn = of_frames + torch.exp(0.5 * spread[count:]) * torch.randn_like(of_frames)
     change = drawn.unflatten(0, (count, frames)) - of_portrait[:, None]
+    if wander > 0:
+        far = wander * torch.rand(count, 1, 1, 1, 1, device=mean.device)
+        change = change + far * torch.randn_like(change[:, :1]) * (net.std / net.ratio)
     past = torch.cat([change[:, :1], change[:, :-1]], 1)
     many = torch.arange(count, device=mean.device).repeat_interleave(frames)
     fine, middle = net.sitter(portrait)
@@ -194,7 +202,7 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     is_judged = work.step >= plan.calm * plan.steps and plan.adversarial + plan.matching > 0
     losses: dict[str, Tensor] = {}
     with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
-        made, flow, divergence = rebuilt(work.net, batch)
+        made, flow, divergence = rebuilt(work.net, batch, plan.wander)
         apart = made - pictures
         losses["pixel"] = _mean(apart.abs(), weight)
         losses["kl"] = divergence
@@ -389,8 +397,8 @@ def arguments(given: list[str] | None = None) -> Plan:
     parser.add_argument("--device")
     for name in ("steps", "batch", "side", "frames", "seed", "threads", "workers", "save_every"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
-    for name in ("rate", "perceptual", "adversarial", "matching", "change", "kl", "flow", "calm",
-                 "average", "minutes"):  # fmt: skip
+    for name in ("rate", "perceptual", "adversarial", "matching", "change", "kl", "wander", "flow",
+                 "calm", "average", "minutes"):  # fmt: skip
         parser.add_argument(f"--{name}", type=float)
     options = {k: v for k, v in vars(parser.parse_args(given)).items() if v is not None}
     preset = GPU if options.pop("gpu") else {}
