@@ -9,7 +9,9 @@ What stays in floats (LLIA does not say which of its layers do): what every fram
 go through, first and last convolutions, and the denoiser's shortcuts, whose inputs are not
 normalised: of a half-trained model they made 0.39 of an error of 0.40. In the decoder those that
 tell pixels where to move, and the narrow ones that enlarge: on held-out clips the rest is 43.5 dB
-from floats, all but the last two convolutions 33.7 dB, for the same time.
+from floats, all but the last two convolutions 33.7 dB, for the same time. Pictures still show it:
+beside 39.3 in floats the Fréchet distance is 39.6 with the denoiser in bytes, 43.6 with the
+decoder, so what is packaged has the first alone (``--parts denoiser``).
 """
 
 from __future__ import annotations

@@ -22,18 +22,10 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from visavis.faces.topology import (
-    LEFT_EYE,
-    LEFT_IRIS,
-    LIPS_INNER,
-    LIPS_OUTER,
-    RIGHT_EYE,
-    RIGHT_IRIS,
-)
 from visavis.timing import Stopwatch
 from visavis.train.codec_clips import STILL, Draws, Piece, as_rows, faces_of, points_in
+from visavis.train.codec_losses import astray, cut, weighted
 from visavis.train.loop import Judged, cosine_rate, descend, follow, keep, mean_of
 from visavis.train.perceptual import Lpips, asked
 from visavis.train.renderer_nets import PatchJudge
@@ -49,11 +41,6 @@ HELD = 48
 """Held-out pictures that are measured."""
 MEASURED = 96
 """Pictures of the training split by which latents are normalised."""
-LIPS_LIDS = 4.0
-"""What is added to the weight, 1, of landmarks on lips and lids."""
-_FINE = sorted({*LIPS_OUTER, *LIPS_INNER, *RIGHT_EYE, *LEFT_EYE, *RIGHT_IRIS, *LEFT_IRIS})
-STRIDE = 4
-"""Pixels from one place at which LPIPS looks to the next."""
 JITTER, STEEP = 0.05, 0.005
 """Noise by which the judge's steepness is measured, and its weight."""
 
@@ -175,25 +162,6 @@ def rebuilt(
     return made.unflatten(0, (count, frames)), flow, divergence
 
 
-def astray(flow: Tensor, points: Tensor, side: int) -> Tensor:
-    """Return by how many pixels ``flow`` (b * t, 2, i, j) misses landmarks, in the mean.
-
-    ``points`` (b, t + 1, n, 2), the portrait's first, in shares of ``side`` pixels; what is NaN
-    does not count, lips and lids count LIPS_LIDS more than the rest.
-    """
-    portrait, frames = points[:, :1], points[:, 1:].flatten(0, 1)
-    source = portrait.expand(-1, points.shape[1] - 1, -1, -1).flatten(0, 1)
-    inside = ((frames > 0) & (frames < 1)).all(-1) & source.isfinite().all(-1)
-    spots = torch.where(inside[..., None], frames, 0.5)
-    found = functional.grid_sample(flow, 2 * spots[:, :, None] - 1, align_corners=False)
-    found = found[..., 0].transpose(1, 2)  # half widths, as grid_sample has it
-    wanted = torch.where(inside[..., None], 2 * (source - frames), found.detach())
-    weight = torch.ones(points.shape[2], device=flow.device)
-    weight[_FINE] += LIPS_LIDS
-    off = functional.smooth_l1_loss(found * side / 2, wanted * side / 2, reduction="none").sum(-1)
-    return (off * weight * inside).sum() / (weight * inside).sum().clamp(min=1)
-
-
 def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) -> dict[str, float]:
     """Make one step of the codec, and of its judge once it is there; return the losses."""
     torch.manual_seed(plan.seed * 1_000_003 + work.step)
@@ -204,16 +172,16 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
         made, flow, divergence = rebuilt(work.net, batch, plan.wander)
         apart = made - pictures
-        losses["pixel"] = _mean(apart.abs(), weight)
+        losses["pixel"] = weighted(apart.abs(), weight)
         losses["kl"] = divergence
         losses["astray"] = astray(flow, batch["points"], pictures.shape[-1])
         total = losses["pixel"] + plan.kl * divergence + plan.flow * losses["astray"]
         if pictures.shape[1] > 1:
-            losses["change"] = _mean(apart.diff(dim=1).abs(), weight[:, 1:])
+            losses["change"] = weighted(apart.diff(dim=1).abs(), weight[:, 1:])
             total = total + plan.change * losses["change"]
         rows, true, where = (x.flatten(0, 1) for x in (made, pictures, weight))
         if lpips is not None:
-            losses["perceptual"] = lpips(*_cut(rows, true)).mean()
+            losses["perceptual"] = lpips(*cut(rows, true)).mean()
             total = total + plan.perceptual * losses["perceptual"]
         if is_judged:
             losses["judge"] = _judge(work, true, rows.detach(), where)
@@ -226,21 +194,6 @@ def learn(plan: Plan, work: Work, draw: dict[str, Tensor], lpips: Lpips | None) 
     work.step += 1
     follow(work.average, work.net, min(plan.average, work.step / (work.step + 10)))
     return {name: float(value.detach()) for name, value in losses.items()}
-
-
-def _cut(*pictures: Tensor) -> list[Tensor]:
-    """Return ``pictures`` (n, 3, h, w) without up to STRIDE - 1 of their first rows and columns.
-
-    AlexNet looks at every STRIDE-th place, and the decoder paints in squares of as many pixels:
-    without this they learn to meet, and teeth become dots that LPIPS does not see.
-    """
-    top, left = (int(n) for n in torch.randint(STRIDE, (2,)))
-    return [p[..., top:, left:] for p in pictures]
-
-
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of ``values`` (..., c, h, w), weighted by ``weight`` (..., 1, h, w)."""
-    return (values * weight).mean() / weight.mean()
 
 
 def _judge(work: Work, true: Tensor, made: Tensor, where: Tensor) -> Tensor:
