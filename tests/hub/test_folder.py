@@ -62,6 +62,10 @@ def test_a_folder_works_wherever_a_name_does(tmp_path: Path) -> None:
     assert located(str(tmp_path)) == tmp_path
     with pytest.raises(UnknownModel, match="No published model is called"):
         located(tmp_path / "nowhere")
+    with pytest.raises(UnknownModel, match=r"Did you mean 'latent-tiny'"):
+        located("latent-tinny")
+    with pytest.raises(UnknownModel, match="latent-tiny is in the package: there is nothing"):
+        located("latent-tiny")
 
 
 def test_models_are_kept_where_the_platform_keeps_data(monkeypatch: pytest.MonkeyPatch) -> None:

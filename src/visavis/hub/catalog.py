@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from visavis.errors import UnknownModel
+from visavis.hub.assets import PACKAGED
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,11 @@ def published(name: str) -> PublishedModel:
     """
     if name in CATALOG:
         return CATALOG[name]
-    near = difflib.get_close_matches(name, CATALOG, n=1)
+    if name in PACKAGED:
+        raise UnknownModel(f"{name} is in the package: there is nothing to fetch, use it as it is.")
+    near = difflib.get_close_matches(name, [*CATALOG, *PACKAGED], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UnknownModel(
-        f"No published model is called {name!r}.{hint} "
-        f"Known: {', '.join(sorted(CATALOG))}; or give a folder that holds the files."
+        f"No published model is called {name!r}.{hint} Known: {', '.join(sorted(CATALOG))}, in the "
+        f"package {', '.join(PACKAGED)}; or give a folder that holds the files."
     )
