@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visavis.faces.topology import mirror
+from visavis.faces.topology import LEFT_LIDS, LEFT_OUTER, RIGHT_LIDS, RIGHT_OUTER, mirror
 from visavis.train.video_data import VideoData
 from visavis.types import FloatArray, ImageArray
 from visavis.video.face_map import face_map
@@ -29,9 +29,9 @@ CLOSE = 0.75
 """How often a clip is shown in part, in full resolution; else whole and small."""
 POINTS = 478
 """Landmarks of a face (faces/topology.py)."""
-_UPPER, _LOWER = [159, 386], [145, 374]
-_CORNERS = [33, 362], [133, 263]
-"""Landmarks in the middle of lids, and at both ends of eyes."""
+_UPPER, _LOWER = (list(pair) for pair in zip(RIGHT_LIDS, LEFT_LIDS, strict=True))
+_CORNERS = [RIGHT_OUTER, 362], [133, LEFT_OUTER]
+"""Landmarks at both ends of the right eye and of the left one."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ portrait.webp    the same person from elsewhere: the photograph, or another mome
 speech.npy       (t, 4, 45) float16: rows of ``audio.phones`` while each frame is shown
 boxes.npy        (t, 3, 4) float16: x0, y0, x1, y1 of face, mouth, eyes, in shares of the side
 points.npy       (t + 1, 478, 2) float16: landmarks in shares of the side, the portrait's last
-                 (or by train/video_points.py); they teach the codec how faces move
+                 (train/video_points.py adds what is missing); they teach the codec how faces move
 latents.npy      (t, c, h, w) float16, normalised (video/codec.py); then frames may be missing
 still.npy        (c, h, w) float16: the latents of the portrait
 facts.json       person, source, is_heard; phase and emotion: a number for each frame
